@@ -1,0 +1,70 @@
+"""Answers that several dialects send: ready JSON, an answer that is delivered or not, files, events."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from fastapi import Request, Response
+from fastapi.staticfiles import StaticFiles
+
+from diffusionapi.errors import Error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pydantic import BaseModel
+    from starlette.types import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 64 * 1024
+_MOMENT = 0.005
+"""Seconds for a hang-up that is under way to reach us."""
+
+
+def ready_json(model: BaseModel, status: int = 200) -> Response:
+    """A model as JSON, past FastAPI's encoder, which takes longer than all else in a poll's answer."""
+    return Response(model.model_dump_json(), status, media_type="application/json")
+
+
+class DeliveredResponse(Response):
+    """Calls `delivered` when the client has taken the whole body but its last bytes, and then sends those.
+
+    So a client that holds the complete answer can rely on what `delivered` did, and one that hung up before
+    has used up nothing.
+    """
+
+    def __init__(self, content: bytes, delivered: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(content, media_type="application/json", headers={"Cache-Control": "no-store"})
+        self._delivered = delivered
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = Request(scope, receive)
+        body = bytes(self.body)
+        last = max(0, len(body) - 1)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, last, _CHUNK):
+            chunk = body[start : min(start + _CHUNK, last)]
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if await client.is_disconnected():
+                return
+        await anyio.sleep(_MOMENT)
+        if await client.is_disconnected():
+            return
+        try:
+            await self._delivered()
+        except Error as error:
+            log.warning("after an answer: %s", error.sentence)
+        await send({"type": "http.response.body", "body": body[last:]})
+
+
+def file_answer(path: Path, request: Request) -> Response:
+    """A file that never changes: ranges, ETag, 304."""
+    static = StaticFiles(directory=path.parent, check_dir=False)
+    response = static.file_response(path, path.stat(), request.scope)
+    response.headers["Cache-Control"] = "private, max-age=86400, immutable"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

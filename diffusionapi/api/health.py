@@ -1,0 +1,63 @@
+"""For those who run the server: is the process alive, and could it take a job now?"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from diffusionapi.api.answers import ready_json
+from diffusionapi.errors import Error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from diffusionapi.service import Service
+    from diffusionapi.worker.pool import WorkerPool
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    ok: bool
+
+
+class Readiness(BaseModel):
+    ok: bool
+    problems: dict[str, str] = Field(description="What stands in the way, by part; empty when nothing does")
+
+
+@router.get("/livez", summary="Does the process answer?")
+async def livez() -> Alive:
+    return Alive(ok=True)
+
+
+@router.get(
+    "/readyz",
+    summary="Could a job be accepted and run now?",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Something stands in the way"}},
+)
+def readyz(request: Request) -> Response:
+    service: Service = request.app.state.service
+    workers: WorkerPool = request.app.state.workers
+    problems: dict[str, str] = {}
+    for part, check in (("queue", service.store.check), ("outputs", service.blobs.check)):
+        if said := _problem(check):
+            problems[part] = said
+    if not workers.alive:
+        problems["workers"] = "a worker is not running"
+    free = shutil.disk_usage(service.blobs.folder).free // 2**20
+    if free < service.settings.min_free_mb:
+        problems["disk"] = f"{free} MiB free, fewer than {service.settings.min_free_mb} (MIN_FREE_MB)"
+    return ready_json(Readiness(ok=not problems, problems=problems), 503 if problems else 200)
+
+
+def _problem(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except Error as error:
+        return error.sentence
+    return None

@@ -1,0 +1,1 @@
+"""The primary dialect: jobs are posted as JSON and polled; finished answers carry the picture as base64."""

@@ -1,0 +1,58 @@
+"""A job's life as server-sent events: the core's events under the primary dialect's names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi.sse import ServerSentEvent
+
+from diffusionapi.core.events import (
+    Cancelled,
+    Failed,
+    Finished,
+    Numbered,
+    Phase,
+    Queued,
+    Saving,
+    Started,
+    Step,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from diffusionapi.core.events import Event, Picture
+
+
+def render(job_id: str, one: Numbered, links: Callable[[Picture], dict[str, str]]) -> ServerSentEvent:
+    """One event of the feed; its id lets a client that lost the connection go on after it."""
+    name, fields = _fields(one.event, links)
+    return ServerSentEvent(event=name, id=str(one.number), data={"job_id": job_id, **fields})
+
+
+def _fields(event: Event, links: Callable[[Picture], dict[str, str]]) -> tuple[str, dict[str, Any]]:
+    match event:
+        case Queued(cause=cause, position=position):
+            return "queued", {"position": position, "cause": cause}
+        case Started(attempt=attempt):
+            return "started", {"attempt": attempt}
+        case Phase(name=name):
+            return "phase", {"current_phase": name}
+        case Saving():
+            return "phase", {"current_phase": "saving"}
+        case Step(step=step, steps=steps, fraction=fraction):
+            return "step", {"step": step, "steps": steps, "progress": round(100 * fraction, 2)}
+        case Finished(picture=picture):
+            return "finished", {
+                **links(picture),
+                "width": picture.width,
+                "height": picture.height,
+                "file_type": picture.file_type,
+                "seed": picture.seed,
+                "model": picture.model,
+                "generation_time_sec": picture.seconds,
+            }
+        case Failed(failure=failure):
+            return "failed", {"code": failure.code, "error": failure.sentence}
+        case Cancelled():
+            return "cancelled", {}

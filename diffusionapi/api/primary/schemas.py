@@ -1,0 +1,236 @@
+"""What goes over the wire of the primary dialect, field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from diffusionapi.core.request import FileType
+from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _file_type(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return {"jpeg": "jpg"}.get(value.lower(), value.lower())
+
+
+def _not_blank(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_no_bool)]
+Float = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Prompt = Annotated[str, BeforeValidator(_not_blank)]
+MAX_SEED = 2**32 - 1
+
+
+class _Request(BaseModel):
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, body: object) -> object:
+        """Clients fill forms with nulls for what they leave open."""
+        if isinstance(body, dict):
+            return {name: value for name, value in body.items() if value is not None}
+        return body
+
+
+class LoraUse(_Request):
+    name: Prompt = Field(description="LoRA, by the name of its file without suffix")
+    scale: Float = Field(1.0, ge=-10, le=10, description="How strongly it acts; 1.0 is as trained")
+
+
+def _lora(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class HiresConfig(_Request):
+    enabled: bool = Field(False, description="Whether the second, larger pass is made")
+    scale: Float = Field(2.0, ge=1, le=4, description="Factor on width and height")
+    upscaler: Prompt = Field("Latent", description="`Latent`, or a name from `GET /upscalers`")
+    steps: Int = Field(20, ge=1, le=1000, description="Steps of the second pass")
+    denoising_strength: Float = Field(0.4, ge=0, le=1, description="How much the second pass may change")
+
+
+class Txt2ImgRequest(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "prompt": "a beautiful green forest with a river and a waterfall",
+                "negative_prompt": "blurry, bad quality",
+                "steps": 20,
+                "cfg_scale": 7.0,
+                "width": 512,
+                "height": 512,
+                "sampler_name": "DPM++ 2M Karras",
+                "scheduler_type": "karras",
+                "fileType": "jpg",
+                "jpeg_quality": 85,
+                "seed": 123456789,
+            }
+        }
+    )
+
+    prompt: Prompt = Field(description="What the picture shows", min_length=1)
+    negative_prompt: str = Field("", description="What the picture should not show")
+    steps: Int = Field(30, ge=1, le=1000, description="Sampling steps")
+    cfg_scale: Float = Field(7.0, ge=0, le=100, description="How closely the picture follows the prompt")
+    width: Int = Field(
+        512, ge=8, le=16384, description="Pixels, rounded to a multiple of 8; at most MAX_SIDE of the server"
+    )
+    height: Int = Field(
+        512, ge=8, le=16384, description="Pixels, rounded to a multiple of 8; at most MAX_SIDE of the server"
+    )
+    model: Prompt | None = Field(
+        None,
+        description="Name, label, `org/name` or file stem of a model; default: `stable-diffusion-v1-5` "
+        "when it is installed, else the first of `GET /models`",
+    )
+    refiner_checkpoint: Prompt | None = Field(None, description="SDXL refiner model; default: none")
+    refiner_switch_at: Float = Field(0.8, ge=0, le=1, description="When the refiner takes over")
+    sampler_name: Prompt = Field(
+        "DPM++ 2M Karras", description="Sampler", json_schema_extra={"examples": list(SAMPLERS)}
+    )
+    scheduler_type: Prompt = Field(
+        "karras", description="Schedule of noise levels", json_schema_extra={"examples": list(SCHEDULES)}
+    )
+    fileType: Annotated[FileType, BeforeValidator(_file_type)] = Field(  # noqa: N815 - the name on the wire
+        "jpg", description="File type of the picture"
+    )
+    jpeg_quality: Int = Field(85, ge=1, le=100, description="Quality of a JPEG")
+    loras: list[Annotated[LoraUse, BeforeValidator(_lora)]] = Field(
+        [], max_length=32, description="LoRAs, as objects or as bare names (scale 1.0)"
+    )
+    hires: HiresConfig | None = Field(None, description="Hires fix: a second, larger pass; default: none")
+    seed: Int | None = Field(
+        None,
+        ge=-1,
+        le=MAX_SEED,
+        description="The same seed gives the same picture; -1 or none draws one",
+    )
+
+
+class Txt2ImgResponse(BaseModel):
+    job_id: str = Field(description="Ask for it at `GET /queue/{job_id}`")
+    status: Literal["queued"]
+
+
+class ErrorResponse(BaseModel):
+    status: Literal["error"] = "error"
+    error: str = Field(description="What is wrong and what would be right")
+    detail: str = Field(description="The same sentence")
+
+
+class UnknownJobResponse(ErrorResponse):
+    job_id: str
+
+
+State = Literal["queued", "processing", "done", "error"]
+
+
+class QueueStatus(BaseModel):
+    """A job that has not ended, or one that ended without a picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Literal["success", "error"]
+    job_id: str
+    progress: float = Field(ge=0, le=100, description="Percent of the whole job")
+    current_phase: str = Field(
+        description="queued, loading, generation, initial generation, upscaling, saving, error or cancelled"
+    )
+    state: State
+    error: str | None
+
+
+class FinishedStatus(QueueStatus):
+    """A finished job. It is forgotten with this answer; its picture stays in `outputs`."""
+
+    payload: dict[str, Any] = Field(description="The request as it was understood")
+    image: str = Field(description="The file of the picture as base64")
+    output_path: str = Field(description="Where the server keeps the picture")
+    width: int
+    height: int
+    file_type: FileType
+    jpeg_quality: int | None = Field(description="null for a PNG")
+    generation_time_sec: float
+    memory_before_mb: float
+    memory_after_mb: float
+    seed: int = Field(description="The seed that was used")
+
+
+class QueueEntry(BaseModel):
+    job_id: str
+    state: State
+    current_phase: str
+    progress: float
+    position: int | None = Field(description="Place in the line, 1 is next; null for a running job")
+    waiting_time_sec: float = Field(description="Seconds from its acceptance until it started, or until now")
+
+
+class QueueListing(BaseModel):
+    status: Literal["success"] = "success"
+    running: list[QueueEntry]
+    waiting: list[QueueEntry] = Field(description="The first ones, up to `limit`")
+    waiting_total: int
+
+
+class CancelResponse(BaseModel):
+    status: Literal["success"] = "success"
+    job_id: str
+    state: Literal["cancelled", "cancelling"] = Field(
+        description="cancelling: it runs, and stops within a step"
+    )
+
+
+class HelloResponse(BaseModel):
+    ok: bool
+
+
+class ModelInfo(BaseModel):
+    name: str
+    label: str
+
+
+class ModelsResponse(BaseModel):
+    status: Literal["success"] = "success"
+    models: list[ModelInfo]
+
+
+class ModelAliasesResponse(ModelsResponse):
+    message: str
+
+
+class LoraInfo(BaseModel):
+    name: str
+    scale: float
+
+
+class LorasResponse(BaseModel):
+    status: Literal["success"] = "success"
+    loras: list[LoraInfo]
+
+
+class UpscalerInfo(BaseModel):
+    name: str
+    path: str = Field(description="File of the upscaler; `internal` for one that is built in")
+
+
+class UpscalersResponse(BaseModel):
+    status: Literal["success"] = "success"
+    upscalers: list[UpscalerInfo]
+
+
+class SamplingMethodsResponse(BaseModel):
+    status: Literal["success"] = "success"
+    sampling_methods: list[str]
+    scheduler_types: list[str]

@@ -1,0 +1,164 @@
+"""Between the primary dialect and the core: its request in, its answers out."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from diffusionapi.api.primary.schemas import (
+    MAX_SEED,
+    FinishedStatus,
+    LoraUse,
+    QueueEntry,
+    QueueStatus,
+    State,
+    Txt2ImgRequest,
+)
+from diffusionapi.core import sampling
+from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner
+from diffusionapi.errors import BadRequest
+
+if TYPE_CHECKING:
+    from diffusionapi.catalog.catalog import Catalog
+    from diffusionapi.core.events import Picture
+    from diffusionapi.jobs.store import Entry
+    from diffusionapi.settings import Settings
+
+DIALECT = "primary"
+
+_STATES: dict[JobState, State] = {
+    JobState.QUEUED: "queued",
+    JobState.RUNNING: "processing",
+    JobState.DONE: "done",
+    JobState.FAILED: "error",
+    JobState.CANCELLED: "error",
+}
+
+
+def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket:
+    """A new job of this request, every name looked up and every choice made."""
+    model = catalog.model(body.model, "model") if body.model else catalog.default_model("model")
+    chosen = sampling.resolve(
+        body.sampler_name,
+        body.scheduler_type,
+        body.steps,
+        sampler_field="sampler_name",
+        schedule_field="scheduler_type",
+    )
+    width, height = (_side(name, getattr(body, name), settings.max_side) for name in ("width", "height"))
+    request = GenerationRequest(
+        prompt=body.prompt,
+        negative_prompt=body.negative_prompt,
+        model=model.name,
+        width=width,
+        height=height,
+        steps=body.steps,
+        guidance=body.cfg_scale,
+        sampler=chosen.sampler,
+        schedule=chosen.schedule,
+        seed=secrets.randbelow(MAX_SEED + 1) if body.seed in (None, -1) else body.seed,
+        file_type=body.fileType,
+        quality=body.jpeg_quality,
+        loras=tuple(_lora(use, place, catalog) for place, use in enumerate(body.loras)),
+        hires=_hires(body, catalog),
+        refiner=_refiner(body, catalog),
+    )
+    payload = _payload(body, width, height, model.name)
+    return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload)
+
+
+def _side(name: str, pixels: int, largest: int) -> int:
+    rounded = max(8, (pixels + 4) // 8 * 8)
+    if rounded > largest:
+        raise BadRequest(name, f"at most {largest} on this server (MAX_SIDE), got {pixels}")
+    return rounded
+
+
+def _lora(use: LoraUse, place: int, catalog: Catalog) -> Lora:
+    return Lora(catalog.lora(use.name, f"loras[{place}]").name, use.scale)
+
+
+def _hires(body: Txt2ImgRequest, catalog: Catalog) -> Hires | None:
+    hires = body.hires
+    if hires is None:
+        return None
+    upscaler = catalog.upscaler(hires.upscaler, "hires.upscaler")
+    return Hires(hires.scale, upscaler.name, hires.steps, hires.denoising_strength) if hires.enabled else None
+
+
+def _refiner(body: Txt2ImgRequest, catalog: Catalog) -> Refiner | None:
+    if not body.refiner_checkpoint:
+        return None
+    return Refiner(catalog.model(body.refiner_checkpoint, "refiner_checkpoint").name, body.refiner_switch_at)
+
+
+def _payload(body: Txt2ImgRequest, width: int, height: int, model: str) -> dict[str, Any]:
+    """The request as understood: defaults filled in, what was left open and has no default left out."""
+    payload = body.model_dump(exclude_none=True)
+    payload |= {"width": width, "height": height}
+    # Written over in place, so that the order stays that of the documented answer.
+    full = {name: model if name == "model" else payload.get(name) for name in Txt2ImgRequest.model_fields}
+    if body.model:
+        full["model"] = body.model
+    if not (body.refiner_checkpoint or "refiner_switch_at" in body.model_fields_set):
+        full["refiner_switch_at"] = None
+    return {name: value for name, value in full.items() if value is not None}
+
+
+def status(job_id: str, progress: Progress) -> QueueStatus:
+    """The answer for a job that has no picture (yet)."""
+    error = None
+    if progress.failure is not None:
+        error = progress.failure.sentence
+    elif progress.state is JobState.CANCELLED:
+        error = "The job was cancelled"
+    return QueueStatus(
+        status="error" if error else "success",
+        job_id=job_id,
+        progress=percent(progress),
+        current_phase=progress.phase,
+        state=_STATES[progress.state],
+        error=error,
+    )
+
+
+def finished(job: Ticket, picture: Picture, content: bytes, output_path: str) -> FinishedStatus:
+    return FinishedStatus(
+        status="success",
+        job_id=job.id,
+        progress=100,
+        current_phase="done",
+        state="done",
+        error=None,
+        payload=job.payload,
+        image=base64.b64encode(content).decode(),
+        output_path=output_path,
+        width=picture.width,
+        height=picture.height,
+        file_type=picture.file_type,
+        jpeg_quality=picture.quality,
+        generation_time_sec=picture.seconds,
+        memory_before_mb=picture.memory_before_mb,
+        memory_after_mb=picture.memory_after_mb,
+        seed=picture.seed,
+    )
+
+
+def entry(one: Entry, now: float) -> QueueEntry:
+    began = one.progress.started_at if one.progress.state is JobState.RUNNING else None
+    return QueueEntry(
+        job_id=one.job_id,
+        state=_STATES[one.progress.state],
+        current_phase=one.progress.phase,
+        progress=percent(one.progress),
+        position=one.position,
+        waiting_time_sec=round(max(0.0, (began or now) - one.created_at), 2),
+    )
+
+
+def percent(progress: Progress) -> float:
+    return round(100 * progress.fraction, 2)

@@ -1,0 +1,1 @@
+"""What is installed, by name: models and their labels, LoRAs, upscalers."""

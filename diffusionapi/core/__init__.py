@@ -1,0 +1,1 @@
+"""Plain frozen data and pure functions: what a job is, said once, for every other part."""

@@ -1,0 +1,103 @@
+"""Everything that can happen to a job: a closed union. Polling, feeds and sockets are renderings of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PhaseName = Literal["loading", "generation", "initial generation", "upscaling", "saving"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a finished job made. `name` is the picture's name in the blob store."""
+
+    name: str
+    file_type: Literal["jpg", "png"]
+    width: int
+    height: int
+    quality: int | None
+    seed: int
+    model: str
+    seconds: float
+    memory_before_mb: float
+    memory_after_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: a code for programs and a sentence for people."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Waiting for a worker, for the first time or again: `cause` says how the last attempt ended.
+
+    `position` (1 is next) is filled in for a watcher; it is not kept, since it changes with other jobs.
+    """
+
+    cause: Literal["submitted", "crashed", "interrupted", "given back"] = "submitted"
+    position: int | None = None
+    kind: Literal["queued"] = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    attempt: int
+    worker: str
+    kind: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    name: PhaseName
+    kind: Literal["phase"] = "phase"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`step` of `steps` of the present phase are done; `fraction` (0..1) counts the whole job."""
+
+    step: int
+    steps: int
+    fraction: float
+    kind: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """The picture is complete; `picture` is what the job will have made once its file is in place."""
+
+    picture: Picture
+    kind: Literal["saving"] = "saving"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    picture: Picture
+    kind: Literal["finished"] = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    failure: Failure
+    kind: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    kind: Literal["cancelled"] = "cancelled"
+
+
+Event = Queued | Started | Phase | Step | Saving | Finished | Failed | Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An event with its place in the life of its job, so that a watcher can go on where it was."""
+
+    number: int
+    event: Event

@@ -1,0 +1,133 @@
+"""An engine without a model: seeded pictures drawn by Pillow, with true steps, sizes, phases and timing.
+
+It ships with the product for demos, client development and tests. A prompt may tell it to misbehave, at a
+step of its first pass: `#crash@3` (the process kills itself), `#hang@3`, `#fail@3`, `#memory@3`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import random
+import re
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+from PIL import Image, ImageDraw
+
+from diffusionapi.core.events import Cancelled, Failed, Failure, Phase, Step
+from diffusionapi.engine.engine import EngineEvent, Happening, Rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diffusionapi.core.request import GenerationRequest
+
+_MISCHIEF = re.compile(r"#(crash|hang|fail|memory)@(\d+)")
+
+
+@dataclass(slots=True)
+class _Running:
+    events: Iterator[EngineEvent]
+    cancelled: bool = False
+
+
+class FakeEngine:
+    def __init__(self, *, capacity: int, step_seconds: float) -> None:
+        self.capacity = capacity
+        self._step_seconds = step_seconds
+        self._running: dict[str, _Running] = {}
+
+    def admit(self, job_id: str, request: GenerationRequest) -> None:
+        self._running[job_id] = _Running(_generate(request))
+
+    def cancel(self, job_id: str) -> None:
+        if job_id in self._running:
+            self._running[job_id].cancelled = True
+
+    def step(self, timeout: float) -> list[Happening]:
+        if not self._running:
+            time.sleep(timeout)
+            return []
+        time.sleep(self._step_seconds)
+        happened: list[Happening] = []
+        for job_id, one in list(self._running.items()):
+            event = Cancelled() if one.cancelled else next(one.events)
+            happened.append((job_id, event))
+            if isinstance(event, Rendered | Failed | Cancelled):
+                del self._running[job_id]
+        return happened
+
+    def close(self) -> None:
+        self._running.clear()
+
+
+def _generate(request: GenerationRequest) -> Iterator[EngineEvent]:
+    before = _memory_mb()
+    first_share = 0.5 if request.hires else 1.0
+    yield Phase("initial generation" if request.hires else "generation")
+    for step in range(1, request.steps + 1):
+        if (found := _MISCHIEF.search(request.prompt)) and step == int(found[2]):
+            yield from _misbehave(found[1])
+        yield Step(step, request.steps, first_share * step / request.steps)
+    if request.hires:
+        yield Phase("upscaling")
+        for step in range(1, request.hires.steps + 1):
+            yield Step(step, request.hires.steps, 0.5 + 0.5 * step / request.hires.steps)
+    content = _encode(_draw(request), request)
+    width, height = request.final_size
+    yield Rendered(content, width, height, before, _memory_mb())
+
+
+def _misbehave(kind: str) -> Iterator[EngineEvent]:
+    match kind:
+        case "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            while True:
+                time.sleep(3600)
+        case "memory":
+            raise MemoryError
+    yield Failed(Failure("generation_failed", "The prompt asked the fake engine to fail"))
+
+
+def _draw(request: GenerationRequest) -> Image.Image:
+    """A sky, a sun and hills whose colours and places come from the request and its seed."""
+    text = f"{request.seed}|{request.prompt}|{request.negative_prompt}|{request.model}|{request.sampler}"
+    dice = random.Random(hashlib.sha256(text.encode()).digest())  # noqa: S311 - a picture, not a secret
+    width, height = request.final_size
+    top, bottom = (tuple(dice.randrange(60, 256) for _ in range(3)) for _ in range(2))
+    sky = Image.linear_gradient("L").resize((width, height))
+    picture = Image.composite(Image.new("RGB", sky.size, bottom), Image.new("RGB", sky.size, top), sky)
+    draw = ImageDraw.Draw(picture)
+    radius = min(width, height) * dice.uniform(0.06, 0.14)
+    x, y = width * dice.uniform(0.15, 0.85), height * dice.uniform(0.15, 0.4)
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(255, dice.randrange(200, 256), 120))
+    for depth in range(3):
+        shade = tuple(dice.randrange(30, 140) * (3 - depth) // 3 for _ in range(3))
+        base, swing, turn = 0.55 + 0.15 * depth, dice.uniform(0.03, 0.12), dice.uniform(0, math.tau)
+        waves = dice.uniform(1.0, 3.0)
+        ridge = [
+            (x, height * (base + swing * math.sin(turn + waves * math.tau * x / width)))
+            for x in range(0, width + 8, 8)
+        ]
+        draw.polygon([*ridge, (width, height), (0, height)], fill=shade)
+    return picture
+
+
+def _encode(picture: Image.Image, request: GenerationRequest) -> bytes:
+    buffer = io.BytesIO()
+    if request.file_type == "png":
+        picture.save(buffer, "PNG", compress_level=1)
+    else:
+        picture.save(buffer, "JPEG", quality=request.quality)
+    return buffer.getvalue()
+
+
+def _memory_mb() -> float:
+    return float(psutil.Process().memory_info().rss) / 2**20

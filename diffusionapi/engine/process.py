@@ -1,0 +1,151 @@
+"""An engine in a child process, with the interface of an engine: a crash takes the child, never its owner.
+
+The two ends talk through a socket pair. The child ends itself when the owner's end closes, whatever it is
+doing then, so no child outlives a killed server.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from diffusionapi import logs
+from diffusionapi.errors import EngineDied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.engine.engine import Engine, Happening
+    from diffusionapi.settings import Settings
+
+_OUT_OF_MEMORY = 77
+"""Exit status of a child that ran out of memory and could say so."""
+_IDLE = 0.05
+"""Seconds the child's engine may wait for something to happen before it looks at its orders again."""
+
+
+class ProcessEngine:
+    """The owner's end. `build` names the function, as "module:function", that makes the engine there."""
+
+    def __init__(self, build: str, settings: Settings) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "diffusionapi.engine.process", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self._pipe: Connection[Any, Any] = Connection(ours.detach())
+        try:
+            self._send((build, settings))
+            self.capacity: int = self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def admit(self, job_id: str, request: GenerationRequest) -> None:
+        self._send(("admit", job_id, request))
+
+    def cancel(self, job_id: str) -> None:
+        self._send(("cancel", job_id))
+
+    def step(self, timeout: float) -> list[Happening]:
+        if not self._pipe.poll(timeout):
+            return []
+        happened: list[Happening] = self._receive()
+        return happened
+
+    def close(self) -> None:
+        """Kill the child: what it was doing belongs to jobs that run again or were cancelled."""
+        self._child.kill()
+        self._child.wait()
+        self._pipe.close()
+
+    def _send(self, order: object) -> None:
+        try:
+            self._pipe.send(order)
+        except OSError as error:
+            raise self._death() from error
+
+    def _receive(self) -> Any:
+        try:
+            return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._death() from error
+
+    def _death(self) -> EngineDied:
+        try:
+            status = self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return EngineDied("the engine's process stopped answering")
+        if status == _OUT_OF_MEMORY:
+            return EngineDied("the engine's process ran out of memory")
+        if status == -signal.SIGKILL:
+            return EngineDied(
+                "the engine's process was killed (SIGKILL), as the system does when memory runs out"
+            )
+        if status < 0:
+            return EngineDied(f"the engine's process was ended by {signal.Signals(-status).name}")
+        return EngineDied(f"the engine's process ended with status {status}")
+
+
+def _serve(pipe: Connection[Any, Any]) -> None:
+    """The child: build the engine, then follow orders and step until the owner is gone."""
+    # Ctrl-C in a terminal reaches the whole group; the owner decides when the child goes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    build, settings = pipe.recv()
+    logs.configure(settings.log_level, settings.log_format)
+    module, _, function = build.partition(":")
+    make: Callable[[Settings], Engine] = getattr(importlib.import_module(module), function)
+    engine = make(settings)
+    pipe.send(engine.capacity)
+    orders: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, orders), daemon=True).start()
+    running = 0
+    while True:
+        while running == 0 or not orders.empty():
+            name, *arguments = orders.get()
+            getattr(engine, name)(*arguments)
+            running += name == "admit"
+        happened = engine.step(_IDLE)
+        running -= sum(event.kind in ("rendered", "failed", "cancelled") for _, event in happened)
+        if happened:
+            pipe.send(happened)
+
+
+def _listen(pipe: Connection[Any, Any], orders: queue.SimpleQueue[tuple[Any, ...]]) -> None:
+    """Take orders in a thread of its own, so that the owner's end is noticed in the middle of a step too."""
+    try:
+        while True:
+            orders.put(pipe.recv())
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def main() -> None:
+    try:
+        _serve(Connection(int(sys.argv[1])))
+    except (EOFError, BrokenPipeError):
+        return
+    except MemoryError:
+        # Nothing that needs memory can be relied on now.
+        traceback.print_exc()
+        os._exit(_OUT_OF_MEMORY)
+
+
+if __name__ == "__main__":
+    main()

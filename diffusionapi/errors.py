@@ -1,0 +1,135 @@
+"""Every way we fail: a sentence for people, a code for programs, a status for HTTP.
+
+    Error
+    ├── BadRequest              422  a field of a request is wrong
+    │   ├── UnknownName         422  … because nothing of that name is installed
+    │   └── KeyReused           422  an Idempotency-Key came back with another request
+    ├── BadJson                 400  the body cannot be read at all
+    ├── UnknownJob              404
+    ├── UnknownPicture          404
+    ├── DamagedJob              500  its job file cannot be read
+    ├── JobEnded                409  what was asked for needs a job that has not ended
+    ├── QueueFull               429
+    ├── Misconfigured           500  a setting or a file of the operator is wrong
+    ├── StorageUnavailable      503  the queue or the pictures cannot be reached
+    │   └── StorageFull         507
+    └── EngineDied                -  the engine's process is gone; the worker answers for it
+
+A dialect chooses the face these wear on its wire (api/dialect.py); the sentence stays the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Error(Exception):
+    """The root: anything below it may be shown to a client."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class BadRequest(Error):
+    code = "bad_request"
+    status = 422
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class UnknownName(BadRequest):
+    code = "unknown_name"
+
+    def __init__(self, field: str, kind: str, name: str, near: Sequence[str], known: Sequence[str]) -> None:
+        if near:
+            hint = "did you mean " + " or ".join(repr(one) for one in near) + "?"
+        elif known:
+            hint = "known: " + ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+        else:
+            hint = f"no {kind} is installed"
+        super().__init__(field, f"unknown {kind} {name!r}; {hint}")
+        self.near = tuple(near)
+
+
+class KeyReused(BadRequest):
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key", "this key was used before with another request; use a new key")
+
+
+class BadJson(Error):
+    code = "bad_json"
+    status = 400
+
+
+class UnknownJob(Error):
+    code = "unknown_job"
+    status = 404
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Job {job_id} not found")
+        self.job_id = job_id
+
+
+class DamagedJob(Error):
+    code = "damaged_job"
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        super().__init__(f"The job file of {job_id} is damaged ({problem}); submit the request again")
+        self.job_id = job_id
+
+
+class UnknownPicture(Error):
+    code = "unknown_picture"
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Picture {name} not found")
+
+
+class JobEnded(Error):
+    code = "job_ended"
+    status = 409
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"Job {job_id} has ended already ({state}) and cannot be cancelled")
+
+
+class QueueFull(Error):
+    code = "queue_full"
+    status = 429
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        super().__init__(f"The queue is full ({limit} jobs are waiting); try again in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
+class Misconfigured(Error):
+    code = "misconfigured"
+
+
+class StorageUnavailable(Error):
+    code = "storage_unavailable"
+    status = 503
+
+
+class StorageFull(StorageUnavailable):
+    code = "storage_full"
+    status = 507
+
+
+class EngineDied(Error):
+    """Raised to the worker only; what a client reads is the failure the worker makes of it."""
+
+    code = "engine_died"

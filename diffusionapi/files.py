@@ -1,0 +1,87 @@
+"""Files that other processes read while we write: they see all of the new content or all of the old.
+
+A name is replaced only by a finished file. `durable=True` also survives a power cut (fsync of the file
+and of its folder); without it a write survives any crash of ours, which is enough for a progress bar.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffusionapi.errors import StorageFull, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn what the operating system says into one of our errors."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise StorageFull(f"No space left for {what}; free some and try again") from error
+        raise StorageUnavailable(f"Cannot use {what}: {reason}") from error
+
+
+def read(path: Path) -> bytes | None:
+    """The content of a file, None when there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageUnavailable(f"Cannot read {path.parent.name}/{path.name}: {error.strerror}") from error
+
+
+def write(path: Path, content: bytes, *, durable: bool) -> None:
+    """Put `content` at `path`, whole or not at all."""
+    with storage_errors(f"{path.parent.name}/{path.name}"):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        if durable:
+            sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    with storage_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def remove_leftovers(folder: Path, *, older_than: float) -> None:
+    """Remove unfinished files of writers that died: only those last touched before `older_than` (epoch s)."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+            try:
+                if entry.stat().st_mtime < older_than:
+                    Path(entry.path).unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue

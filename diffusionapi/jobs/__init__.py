@@ -1,0 +1,1 @@
+"""Where jobs are kept: one contract (store.py), its variants beside it."""

@@ -1,0 +1,43 @@
+"""Tickets and progress as JSON, for stores that keep bytes."""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter, ValidationError
+
+from diffusionapi.core.job import Progress, Ticket
+from diffusionapi.errors import DamagedJob
+
+_TICKET = TypeAdapter(Ticket)
+_PROGRESS = TypeAdapter(Progress)
+
+
+def write_ticket(ticket: Ticket) -> bytes:
+    return _TICKET.dump_json(ticket)
+
+
+def read_ticket(job_id: str, content: bytes) -> Ticket:
+    try:
+        ticket = _TICKET.validate_json(content)
+    except ValidationError as error:
+        raise DamagedJob(job_id, _first_problem(error) if content else "the file is empty") from error
+    if ticket.id != job_id:
+        raise DamagedJob(job_id, f"it holds another job's id, {ticket.id}")
+    return ticket
+
+
+def write_progress(progress: Progress) -> bytes:
+    return _PROGRESS.dump_json(progress)
+
+
+def read_progress(content: bytes) -> Progress | None:
+    """None when it is not a progress record, as after a power cut in the middle of one."""
+    try:
+        return _PROGRESS.validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])

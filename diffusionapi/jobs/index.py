@@ -1,0 +1,237 @@
+"""The order of the jobs in a folder, in SQLite, so that nothing ever lists a folder of 100,000 files.
+
+The files are the truth; this is derived from them and is made anew when it is lost or broken. It answers what
+a folder cannot answer cheaply: who is first, how many wait, what is the place of one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from diffusionapi.errors import KeyReused, QueueFull, StorageFull, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diffusionapi.jobs.store import IdempotencyKey
+
+Place = Literal["waiting", "running", "ended", "gone"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    place TEXT NOT NULL,
+    created REAL NOT NULL,
+    changed REAL NOT NULL,
+    epitaph BLOB
+);
+CREATE INDEX IF NOT EXISTS jobs_by_place ON jobs (place, seq);
+CREATE INDEX IF NOT EXISTS jobs_by_change ON jobs (place, changed);
+CREATE TABLE IF NOT EXISTS tally (place TEXT PRIMARY KEY, jobs INTEGER NOT NULL);
+INSERT OR IGNORE INTO tally VALUES ('waiting', 0), ('running', 0), ('ended', 0), ('gone', 0);
+CREATE TRIGGER IF NOT EXISTS count_new AFTER INSERT ON jobs BEGIN
+    UPDATE tally SET jobs = jobs + 1 WHERE place = NEW.place;
+END;
+CREATE TRIGGER IF NOT EXISTS count_old AFTER DELETE ON jobs BEGIN
+    UPDATE tally SET jobs = jobs - 1 WHERE place = OLD.place;
+END;
+CREATE TRIGGER IF NOT EXISTS count_move AFTER UPDATE OF place ON jobs WHEN OLD.place <> NEW.place BEGIN
+    UPDATE tally SET jobs = jobs - 1 WHERE place = OLD.place;
+    UPDATE tally SET jobs = jobs + 1 WHERE place = NEW.place;
+END;
+CREATE TABLE IF NOT EXISTS keys (
+    key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, job TEXT NOT NULL, created REAL NOT NULL
+);
+"""
+
+_RETRY_AFTER = 5
+"""Seconds a client is told to wait when the queue is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    id: str
+    place: Place
+    created: float
+
+
+class Index:
+    """One connection, shared by the threads of a process; processes share the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.fresh = not path.exists()
+        self._lock = threading.RLock()
+        try:
+            self._db = _open(path)
+        except sqlite3.OperationalError as error:
+            raise _storage_error(error) from error
+        except sqlite3.DatabaseError:
+            # Not a database, or a broken one: the files hold everything that matters.
+            path.replace(path.with_name(f"{path.name}.broken-{int(time.time())}"))
+            self.fresh = True
+            self._db = _open(path)
+
+    @contextmanager
+    def _use(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                if not write:
+                    yield self._db
+                    return
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.rollback()
+                    raise
+                self._db.commit()
+            except sqlite3.Error as error:
+                if self._db.in_transaction:
+                    self._db.rollback()
+                raise _storage_error(error) from error
+
+    def add(self, job_id: str, created: float, *, limit: int, key: IdempotencyKey | None) -> str:
+        """Put a job at the end of the line; the id of the earlier job when `key` was used before."""
+        with self._use(write=True) as db:
+            if key is not None and (earlier := self._earlier(db, key)):
+                return earlier
+            self._check_room(db, limit)
+            db.execute(
+                "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, 'waiting', ?, ?)",
+                (job_id, created, created),
+            )
+            if key is not None:
+                db.execute(
+                    "INSERT INTO keys VALUES (?, ?, ?, ?)", (key.value, key.fingerprint, job_id, created)
+                )
+        return job_id
+
+    def precheck(self, *, limit: int, key: IdempotencyKey | None) -> str | None:
+        """What `add` would refuse or answer, asked before anything is written."""
+        with self._use(write=False) as db:
+            if key is not None and (earlier := self._earlier(db, key)):
+                return earlier
+            self._check_room(db, limit)
+        return None
+
+    @staticmethod
+    def _earlier(db: sqlite3.Connection, key: IdempotencyKey) -> str | None:
+        row = db.execute("SELECT fingerprint, job FROM keys WHERE key = ?", (key.value,)).fetchone()
+        if row is None:
+            return None
+        if row[0] != key.fingerprint:
+            raise KeyReused
+        return str(row[1])
+
+    @staticmethod
+    def _check_room(db: sqlite3.Connection, limit: int) -> None:
+        if _count(db, "waiting") >= limit:
+            raise QueueFull(limit, _RETRY_AFTER)
+
+    def adopt(self, rows: list[Row]) -> None:
+        """Take in jobs whose files are there but that are in no line."""
+        with self._use(write=True) as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, ?, ?, ?)",
+                [(row.id, row.place, row.created, row.created) for row in rows],
+            )
+
+    def move(self, job_id: str, place: Place) -> None:
+        with self._use(write=True) as db:
+            db.execute("UPDATE jobs SET place = ?, changed = ? WHERE id = ?", (place, time.time(), job_id))
+
+    def bury(self, job_id: str, epitaph: bytes) -> None:
+        with self._use(write=True) as db:
+            db.execute(
+                "UPDATE jobs SET place = 'gone', changed = ?, epitaph = ? WHERE id = ? AND place <> 'gone'",
+                (time.time(), epitaph, job_id),
+            )
+
+    def remove(self, job_id: str) -> None:
+        """Take a job out of the line whose files somebody removed."""
+        with self._use(write=True) as db:
+            db.execute("DELETE FROM jobs WHERE id = ? AND place IN ('waiting', 'running')", (job_id,))
+
+    def expire(self, *, gone_before: float, keys_before: float) -> None:
+        with self._use(write=True) as db:
+            db.execute("DELETE FROM jobs WHERE place = 'gone' AND changed < ?", (gone_before,))
+            db.execute("DELETE FROM keys WHERE created < ?", (keys_before,))
+
+    def line(self, place: Place, *, after: int = 0, limit: int) -> list[tuple[int, Row]]:
+        """Jobs at a place in their order, with their numbers, past number `after`."""
+        with self._use(write=False) as db:
+            found = db.execute(
+                "SELECT seq, id, place, created FROM jobs WHERE place = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (place, after, limit),
+            ).fetchall()
+        return [(seq, Row(job_id, at, created)) for seq, job_id, at, created in found]
+
+    def ended(self, *, before: float) -> list[str]:
+        with self._use(write=False) as db:
+            found = db.execute(
+                "SELECT id FROM jobs WHERE place = 'ended' AND changed < ?", (before,)
+            ).fetchall()
+        return [row[0] for row in found]
+
+    def position(self, job_id: str) -> int | None:
+        with self._use(write=False) as db:
+            row = db.execute("SELECT seq, place FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            if row is None or row[1] != "waiting":
+                return None
+            before = db.execute("SELECT count(*) FROM jobs WHERE place = 'waiting' AND seq < ?", (row[0],))
+            return int(before.fetchone()[0]) + 1
+
+    def epitaph(self, job_id: str) -> bytes | None:
+        with self._use(write=False) as db:
+            row = db.execute("SELECT epitaph FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def count(self, place: Place) -> int:
+        with self._use(write=False) as db:
+            return _count(db, place)
+
+    def ids(self) -> set[str]:
+        with self._use(write=False) as db:
+            return {row[0] for row in db.execute("SELECT id FROM jobs")}
+
+    def version(self) -> int:
+        """Changes whenever another process changed the index."""
+        with self._use(write=False) as db:
+            return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        # A power cut may lose the last rows; the files they stand for are found again at the next start.
+        db.execute("PRAGMA synchronous = NORMAL")
+        problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise sqlite3.DatabaseError(problem)
+        db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _count(db: sqlite3.Connection, place: Place) -> int:
+    return int(db.execute("SELECT jobs FROM tally WHERE place = ?", (place,)).fetchone()[0])
+
+
+def _storage_error(error: sqlite3.Error) -> StorageUnavailable:
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return StorageFull("No space left for the queue's index; free some and try again")
+    return StorageUnavailable(f"The queue's index cannot be used: {error}")

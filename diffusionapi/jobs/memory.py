@@ -1,0 +1,178 @@
+"""Jobs in this process' memory: for tests and for servers that may forget everything at a stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffusionapi.core.events import Cancelled
+from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.errors import JobEnded, KeyReused, QueueFull, UnknownJob
+from diffusionapi.jobs.store import (
+    KEY_SECONDS,
+    TOMBSTONE_SECONDS,
+    Claim,
+    Entry,
+    IdempotencyKey,
+    JobStore,
+    Listing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+_RETRY_AFTER = 5
+
+
+@dataclass(slots=True)
+class _Kept:
+    ticket: Ticket
+    progress: Progress
+    held: bool = False
+    cancel: bool = False
+
+
+class MemoryJobStore(JobStore):
+    def __init__(self) -> None:
+        self._jobs: dict[str, _Kept] = {}  # in the order of their submits
+        self._waiting: dict[str, None] = {}
+        self._graves: dict[str, tuple[float, Progress]] = {}
+        self._keys: dict[str, tuple[float, IdempotencyKey, str]] = {}
+        self._changed = threading.Condition(threading.RLock())
+        self._changes = 0
+
+    def submit(self, ticket: Ticket, *, limit: int, key: IdempotencyKey | None = None) -> str:
+        with self._changed:
+            if key is not None and key.value in self._keys:
+                _, earlier, job_id = self._keys[key.value]
+                if earlier.fingerprint != key.fingerprint:
+                    raise KeyReused
+                return job_id
+            if len(self._waiting) >= limit:
+                raise QueueFull(limit, _RETRY_AFTER)
+            self._jobs[ticket.id] = _Kept(ticket, Progress())
+            self._waiting[ticket.id] = None
+            if key is not None:
+                self._keys[key.value] = (ticket.created_at, key, ticket.id)
+            self.wake()
+            return ticket.id
+
+    def progress(self, job_id: str) -> Progress:
+        return self._kept(job_id).progress
+
+    def ticket(self, job_id: str) -> Ticket:
+        return self._kept(job_id).ticket
+
+    def claim(self) -> Claim | None:
+        with self._changed:
+            for job_id in self._waiting:
+                kept = self._jobs[job_id]
+                if not kept.held:
+                    kept.held = True
+                    return Claim(self, kept.ticket, kept.progress, kept)
+        return None
+
+    def save(self, claim: Claim, progress: Progress, *, durable: bool) -> None:  # noqa: ARG002 - memory is memory
+        with self._changed:
+            self._put(claim.ticket.id, progress)
+
+    def cancel_requested(self, claim: Claim) -> bool:
+        return self._kept(claim.ticket.id).cancel
+
+    def release(self, claim: Claim) -> None:
+        with self._changed:
+            if (kept := self._jobs.get(claim.ticket.id)) is not None:
+                kept.held = False
+            if not claim.progress.state.ended:
+                self.wake()
+
+    def cancel(self, job_id: str) -> Progress:
+        with self._changed:
+            kept = self._kept(job_id)
+            if kept.progress.state.ended:
+                raise JobEnded(job_id, kept.progress.state)
+            if kept.held:
+                kept.cancel = True
+                return kept.progress
+            return self._put(job_id, kept.progress.evolve(Cancelled(), time.time()))
+
+    def forget(self, job_id: str) -> None:
+        with self._changed:
+            self._waiting.pop(job_id, None)
+            if kept := self._jobs.pop(job_id, None):
+                self._graves[job_id] = (time.time(), kept.progress)
+
+    def epitaph(self, job_id: str) -> Progress | None:
+        grave = self._graves.get(job_id)
+        return grave[1] if grave else None
+
+    def position(self, job_id: str) -> int | None:
+        with self._changed:
+            return next((place for place, one in enumerate(self._waiting, start=1) if one == job_id), None)
+
+    def listing(self, limit: int) -> Listing:
+        with self._changed:
+            running = [
+                Entry(job_id, kept.ticket.created_at, kept.progress, None)
+                for job_id, kept in self._jobs.items()
+                if kept.progress.state is JobState.RUNNING
+            ]
+            waiting = [
+                Entry(job_id, self._jobs[job_id].ticket.created_at, self._jobs[job_id].progress, place)
+                for place, job_id in enumerate(list(self._waiting)[:limit], start=1)
+            ]
+            return Listing(running, waiting, len(self._waiting))
+
+    def sweep(self, *, ended_before: float) -> int:
+        with self._changed:
+            now = time.time()
+            expired = [
+                job_id
+                for job_id, kept in self._jobs.items()
+                if kept.progress.ended_at is not None and kept.progress.ended_at < ended_before
+            ]
+            for job_id in expired:
+                self.forget(job_id)
+            self._graves = {
+                job_id: grave for job_id, grave in self._graves.items() if grave[0] >= now - TOMBSTONE_SECONDS
+            }
+            self._keys = {one: kept for one, kept in self._keys.items() if kept[0] >= now - KEY_SECONDS}
+            return len(expired)
+
+    def pulse(self) -> Hashable:
+        return self._changes
+
+    def wait(self, timeout: float, *, since: Hashable) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._changes != since, timeout)
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    def check(self) -> None:
+        """Memory is always there."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _kept(self, job_id: str) -> _Kept:
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise UnknownJob(job_id) from None
+
+    def _put(self, job_id: str, progress: Progress) -> Progress:
+        kept = self._jobs[job_id]
+        if kept.progress.state is not progress.state:
+            if progress.state is JobState.QUEUED:
+                # Back to its old place: the line is kept in the order of the submits.
+                waiting = self._waiting | {job_id: None}
+                self._waiting = {one: None for one in self._jobs if one in waiting}
+            else:
+                self._waiting.pop(job_id, None)
+        kept.progress = progress
+        return progress

@@ -1,0 +1,152 @@
+"""The contract of a job store, and what a worker holds while it works on a job.
+
+Every variant promises: jobs are claimed first in, first out; at most one holder per job at any time; a hold
+ends when its holder lets go or dies; what was recorded durably survives; a read sees a whole record.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from diffusionapi.core.events import Event
+    from diffusionapi.core.job import Progress, Ticket
+
+ADOPT_AFTER = 5.0
+"""Seconds after which a job file that no submit finished is taken in as a job."""
+TOMBSTONE_SECONDS = 300.0
+"""How long the end of a forgotten job stays known to watchers that have not seen it yet."""
+KEY_SECONDS = 86400.0
+"""How long an idempotency key is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The client's own name for a submit; `fingerprint` tells whether it is the same request again."""
+
+    value: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the queue. `position` is 1 for the job that is next, None for a running one."""
+
+    job_id: str
+    created_at: float
+    progress: Progress
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    running: list[Entry]
+    waiting: list[Entry]
+    waiting_total: int
+
+
+class Claim:
+    """A job held by one worker. Only the holder records events; letting go makes it claimable again."""
+
+    def __init__(self, store: JobStore, ticket: Ticket, progress: Progress, hold: object) -> None:
+        self.ticket = ticket
+        self.progress = progress
+        self.hold = hold
+        self._store = store
+
+    def record(self, event: Event) -> Progress:
+        """Move the job along. A change of state is durable before this returns."""
+        progress = self.progress.evolve(event, time.time())
+        self._store.save(self, progress, durable=progress.state is not self.progress.state)
+        self.progress = progress
+        return progress
+
+    def cancel_requested(self) -> bool:
+        return self._store.cancel_requested(self)
+
+    def release(self) -> None:
+        self._store.release(self)
+
+
+class JobStore(ABC):
+    """What the service and the workers ask of a store. Errors are those of `diffusionapi.errors`."""
+
+    @abstractmethod
+    def submit(self, ticket: Ticket, *, limit: int, key: IdempotencyKey | None = None) -> str:
+        """Keep a job and give its id: an earlier job's id when `key` was used for the same request before.
+
+        Raises QueueFull when `limit` jobs wait already, KeyReused when `key` named another request.
+        """
+
+    @abstractmethod
+    def progress(self, job_id: str) -> Progress:
+        """How far a job is; UnknownJob. One small read: polls call it a thousand times a second."""
+
+    @abstractmethod
+    def ticket(self, job_id: str) -> Ticket:
+        """What was asked for; UnknownJob, DamagedJob."""
+
+    @abstractmethod
+    def claim(self) -> Claim | None:
+        """Hold the first job that nobody holds, or None. What it costs does not depend on how many wait."""
+
+    @abstractmethod
+    def save(self, claim: Claim, progress: Progress, *, durable: bool) -> None:
+        """Replace the progress of a held job."""
+
+    @abstractmethod
+    def cancel_requested(self, claim: Claim) -> bool:
+        """Has the client of a held job taken it back?"""
+
+    @abstractmethod
+    def release(self, claim: Claim) -> None:
+        """Let go of a held job."""
+
+    @abstractmethod
+    def cancel(self, job_id: str) -> Progress:
+        """End a waiting job now, or ask the holder of a running one to; UnknownJob, JobEnded."""
+
+    @abstractmethod
+    def forget(self, job_id: str) -> None:
+        """Remove an ended job. Its end stays readable through `epitaph` for a while."""
+
+    @abstractmethod
+    def epitaph(self, job_id: str) -> Progress | None:
+        """The last progress of a job that was forgotten a short while ago."""
+
+    @abstractmethod
+    def position(self, job_id: str) -> int | None:
+        """The place of a waiting job in the line, from 1; None when it does not wait."""
+
+    @abstractmethod
+    def listing(self, limit: int) -> Listing:
+        """Running jobs and the first `limit` waiting ones."""
+
+    @abstractmethod
+    def sweep(self, *, ended_before: float) -> int:
+        """Forget jobs that ended before that time (epoch s) and were never fetched; how many."""
+
+    @abstractmethod
+    def pulse(self) -> Hashable:
+        """A value that changes whenever a job may have become claimable. Taken before a `claim`."""
+
+    @abstractmethod
+    def wait(self, timeout: float, *, since: Hashable) -> None:
+        """Sleep until `pulse()` is no longer `since`, or `timeout` seconds."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """End every `wait` in this process."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise StorageUnavailable when jobs could not be accepted now."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections."""

@@ -1,0 +1,84 @@
+"""How log lines look, and what is never written in them: keys and picture data.
+
+A line about a job carries its id: loggers are given `extra=about(job_id)`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Literal
+
+_SECRET_IN_QUERY = re.compile(r"(?i)\b((?:token|key|api_key|password|secret)=)[^&\s\"']+")
+_LONG_BASE64 = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
+
+
+def about(job_id: str) -> dict[str, str]:
+    return {"job": job_id}
+
+
+def clean(text: str) -> str:
+    """Take secrets of query strings and runs of picture data out of a line."""
+    return _LONG_BASE64.sub("[data]", _SECRET_IN_QUERY.sub(r"\1***", text))
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31 12:00:00,123 info  worker job=…: sentence`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        job = getattr(record, "job", None)
+        subject = f" job={job}" if job else ""
+        name = record.name.removeprefix("diffusionapi.")
+        line = (
+            f"{self.formatTime(record)} {record.levelname.lower():7} {name}{subject}: {record.getMessage()}"
+        )
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return clean(line)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, for machines that collect logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": clean(record.getMessage()),
+        }
+        if job := getattr(record, "job", None):
+            fields["job"] = job
+        if record.exc_info:
+            fields["exception"] = clean(self.formatException(record.exc_info))
+        return json.dumps(fields)
+
+
+def configure(level: str, style: Literal["text", "json"]) -> None:
+    """Send everything, uvicorn's lines too, through one handler on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [one for one in root.handlers if not isinstance(one, _Ours)]
+    root.addHandler(_Ours(handler))
+    logging.getLogger("diffusionapi").setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(level.upper())
+    if level == "info":
+        # A line for every poll would bury all others.
+        logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+
+
+class _Ours(logging.Handler):
+    """Marks our handler, so that configuring twice leaves one (and leaves pytest's alone)."""
+
+    def __init__(self, inner: logging.Handler) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._inner.handle(record)

@@ -1,0 +1,132 @@
+"""The verbs every dialect shares: submit, look, watch, wait, cancel, forget, load.
+
+Store calls that write run in threads, so that a slow disk never holds up the polls of others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from diffusionapi.core.events import Numbered, Queued
+from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.errors import Error, UnknownJob
+from diffusionapi.logs import about
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from diffusionapi.blobs.folder import FolderBlobs
+    from diffusionapi.catalog.catalog import Catalog
+    from diffusionapi.jobs.store import IdempotencyKey, JobStore, Listing
+    from diffusionapi.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_LOOK = 0.04
+"""Seconds between two looks of a watcher at its job."""
+_LOOK_AT_LINE = 1.0
+"""Seconds between two looks of a watcher at the place of its job in the line."""
+_SWEEP = 60.0
+
+
+class Service:
+    def __init__(self, settings: Settings, store: JobStore, blobs: FolderBlobs, catalog: Catalog) -> None:
+        self.settings = settings
+        self.store = store
+        self.blobs = blobs
+        self.catalog = catalog
+        self._closing = asyncio.Event()
+
+    async def submit(self, ticket: Ticket, key: IdempotencyKey | None = None) -> str:
+        """Accept a job; its id, or that of the earlier job the key belongs to."""
+        limit = self.settings.queue_limit
+        job_id = await asyncio.to_thread(self.store.submit, ticket, limit=limit, key=key)
+        if job_id == ticket.id:
+            log.info("accepted from the %s API", ticket.dialect, extra=about(job_id))
+        return job_id
+
+    def look(self, job_id: str) -> Progress:
+        """How far a job is. Reads a small file at most, so it may run on the event loop."""
+        return self.store.progress(job_id)
+
+    async def load(self, job_id: str) -> tuple[Ticket, bytes]:
+        """What was asked for and the picture that came of it."""
+        return await asyncio.to_thread(self._load, job_id)
+
+    def _load(self, job_id: str) -> tuple[Ticket, bytes]:
+        picture = self.store.progress(job_id).picture
+        if picture is None:
+            raise UnknownJob(job_id)
+        return self.store.ticket(job_id), self.blobs.get(picture.name)
+
+    async def cancel(self, job_id: str) -> Progress:
+        return await asyncio.to_thread(self.store.cancel, job_id)
+
+    async def forget(self, job_id: str) -> None:
+        await asyncio.to_thread(self.store.forget, job_id)
+        log.info("forgotten", extra=about(job_id))
+
+    async def listing(self, limit: int) -> Listing:
+        return await asyncio.to_thread(self.store.listing, limit)
+
+    async def wait(self, job_id: str, timeout: float) -> Progress:
+        """The progress of a job when it has ended, or after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        progress = self.look(job_id)
+        while not progress.state.ended and time.monotonic() < deadline and not self._closing.is_set():
+            await asyncio.sleep(_LOOK)
+            progress = self.look(job_id)
+        return progress
+
+    async def watch(self, job_id: str, after: int = 0) -> AsyncIterator[Numbered]:
+        """The events of a job past number `after`, as they happen, until its last one.
+
+        While it waits there is a Queued with its position whenever that changes.
+        """
+        place, next_look = None, 0.0
+        while not self._closing.is_set():
+            progress = await self._progress_or_epitaph(job_id)
+            if progress.state is JobState.QUEUED and time.monotonic() >= next_look:
+                next_look = time.monotonic() + _LOOK_AT_LINE
+                position = await asyncio.to_thread(self.store.position, job_id)
+                if position is not None and position != place:
+                    place = position
+                    yield Numbered(after, Queued(position=position))
+            for one in progress.after(after):
+                after = one.number
+                yield one
+            if progress.state.ended:
+                return
+            await asyncio.sleep(_LOOK)
+
+    async def _progress_or_epitaph(self, job_id: str) -> Progress:
+        """Another client may have fetched the end of a job, and so removed it, while this one watched."""
+        try:
+            return self.look(job_id)
+        except UnknownJob:
+            epitaph = await asyncio.to_thread(self.store.epitaph, job_id)
+            if epitaph is None:
+                raise
+            return epitaph
+
+    async def keep_tidy(self) -> None:
+        """Forget what nobody fetched, for as long as the server runs."""
+        ttl = self.settings.job_ttl
+        while not self._closing.is_set():
+            try:
+                count = await asyncio.to_thread(self.store.sweep, ended_before=time.time() - ttl)
+                if count:
+                    log.info("removed %d finished jobs that nobody fetched", count)
+            except Error as error:
+                log.warning("tidying failed: %s", error.sentence)
+            try:
+                await asyncio.wait_for(self._closing.wait(), min(_SWEEP, ttl))
+            except TimeoutError:
+                continue
+
+    def close(self) -> None:
+        """End every wait and watch, so that the server can stop."""
+        self._closing.set()

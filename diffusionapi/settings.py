@@ -1,0 +1,131 @@
+"""Everything an operator can set: one frozen object, read once from the environment and `.env`.
+
+Nobody else reads the environment. `python -m diffusionapi.settings` prints every name, value and meaning.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from diffusionapi.errors import Misconfigured
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _job_store(value: str) -> str:
+    if value == "memory:" or (value.startswith("file:") and value != "file:"):
+        return value
+    raise ValueError("must be 'file:' followed by a folder, as in 'file:queue', or 'memory:'")
+
+
+def _base_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value.rstrip("/")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8")
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a server for a network
+    port: int = Field(7866, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    ssl_certfile: str = Field(
+        "cert.pem", description="Certificate; HTTPS when it and its key exist. Empty: HTTP."
+    )
+    ssl_keyfile: str = Field("key.pem", description="Private key of the certificate.")
+    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "", description="How clients reach this server, for the links in answers. Empty: as they asked."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Signs the tokens of dialects with accounts (none in this version)."
+    )
+
+    data_dir: Path = Field(PROJECT, description="Folder that the relative paths below are taken from.")
+    models_dir: Path = Field(Path("stable_diffusion/models"), description="Models.")
+    loras_dir: Path = Field(Path("stable_diffusion/loras"), description="LoRAs (*.safetensors).")
+    upscalers_dir: Path = Field(
+        Path("stable_diffusion/upscalers"), description="Upscalers (*.pth, *.safetensors)."
+    )
+    outputs_dir: Path = Field(Path("outputs"), description="Finished pictures.")
+    model_labels: Path = Field(
+        Path("model_labels.json"), description="JSON object: name of a model -> its label."
+    )
+    default_model: str = Field(
+        "", description="Model of a request without one. Empty: stable-diffusion-v1-5, else the first."
+    )
+
+    job_store: Annotated[str, AfterValidator(_job_store)] = Field(
+        "file:queue", description="Where jobs are kept: 'file:FOLDER' (survives everything) or 'memory:'."
+    )
+    queue_limit: int = Field(1000, ge=1, description="Jobs that may wait; one more is answered 429.")
+    job_ttl: Seconds = Field(86400, description="Seconds a finished job waits to be fetched.")
+    job_timeout: Seconds = Field(600, description="Seconds one attempt at a job may take.")
+
+    engine: Literal["diffusers", "fake"] = Field(
+        "fake", description="What renders: 'fake' draws seeded shapes without a model."
+    )
+    workers: int | None = Field(
+        None, ge=0, le=64, description="Engine processes of this server; 0 for none. Empty: one per device."
+    )
+    max_batch: int = Field(1, ge=1, le=64, description="Jobs that one engine process renders side by side.")
+    fake_step_seconds: float = Field(
+        0.02, ge=0, allow_inf_nan=False, description="How long a step of the fake engine takes."
+    )
+    max_side: int = Field(2048, ge=64, le=16384, description="Largest width and height, in pixels.")
+    max_body_mb: int = Field(32, ge=1, description="Largest body of a request, in MiB.")
+
+    min_free_mb: int = Field(100, ge=0, description="Free disk space under which /readyz says no, in MiB.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment and `.env`; say in a sentence what is wrong."""
+        try:
+            return cls(_env_file=(PROJECT / ".env", ".env"), _env_ignore_empty=False)
+        except ValidationError as error:
+            sentences = [_sentence(str(one["loc"][0]), one["input"], one["msg"]) for one in error.errors()]
+            raise Misconfigured("\n".join(sentences)) from error
+
+    def path(self, relative: Path | str) -> Path:
+        return self.data_dir / relative
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key, when both are named and there."""
+        if not (self.ssl_certfile and self.ssl_keyfile):
+            return None
+        files = self.path(self.ssl_certfile), self.path(self.ssl_keyfile)
+        return files if all(file.is_file() for file in files) else None
+
+
+def _sentence(field: str, value: object, message: str) -> str:
+    shown = "its value" if Settings.model_fields[field].annotation is SecretStr else repr(value)
+    return f"Setting {field.upper()}: {shown} is not right: {message.removeprefix('Value error, ')}"
+
+
+def main() -> None:
+    """Print every setting with its value and meaning."""
+    settings = Settings.load()
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        shown = "" if value is None else str(value)
+        if field.annotation is SecretStr:
+            shown = "*****" if value.get_secret_value() else ""
+        mark = " " if value == field.default else "*"
+        print(f"{mark} {name.upper()}={shown}\n      {field.description}")  # noqa: T201
+    print("\n* differs from the default")  # noqa: T201
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Misconfigured as error:
+        sys.exit(error.sentence)

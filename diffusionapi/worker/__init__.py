@@ -1,0 +1,1 @@
+"""Claims jobs, feeds the engine, writes progress, enforces limits, survives crashes."""

@@ -1,0 +1,55 @@
+"""What every test may ask for: settings in a folder of its own, an app in this process, a real server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi.testclient import TestClient
+
+from diffusionapi.main import create_app
+from diffusionapi.settings import PROJECT, Settings
+from tests.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Clients = Callable[..., TestClient]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        model_labels=PROJECT / "model_labels.json",
+        job_store="memory:",
+        engine="fake",
+        fake_step_seconds=0.001,
+    )
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    """The app in this process with a worker, jobs in memory."""
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+def idle_client(settings: Settings) -> Iterator[TestClient]:
+    """The app with nobody to work: jobs stay in the queue."""
+    with TestClient(create_app(settings.model_copy(update={"workers": 0}))) as client:
+        yield client
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path, fake_step_seconds=0.005) as server:
+        yield server

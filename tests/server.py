@@ -1,0 +1,171 @@
+"""A real server process for tests: started on a free port, spoken to over HTTP, stopped or killed by its pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2 as httpx
+import psutil
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def clean_environment(data_dir: Path, **settings: object) -> dict[str, str]:
+    """Our environment without settings of the machine, plus those of the test."""
+    from diffusionapi.settings import Settings
+
+    names = {name.upper() for name in Settings.model_fields}
+    own = {name: value for name, value in os.environ.items() if name.upper() not in names}
+    given = {name.upper(): str(value) for name, value in settings.items()}
+    return own | {"DATA_DIR": str(data_dir), "MODEL_LABELS": str(PROJECT / "model_labels.json")} | given
+
+
+class Server:
+    """`with Server(tmp_path) as server: server.get("/hello")`. Settings are given by their names."""
+
+    def __init__(self, data_dir: Path, *, uvicorn: list[str] | None = None, **settings: object) -> None:
+        self.port = free_port()
+        self.data_dir = data_dir
+        self.scheme = "http"
+        self._arguments = uvicorn or []
+        self._environment = clean_environment(data_dir, **settings)
+        self._log = data_dir / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            self.kill()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "uvicorn", "diffusionapi.main:app", "--host", "127.0.0.1"]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), *self._arguments],
+                env=self._environment,
+                cwd=self.data_dir,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, 30, self.log)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log()}"
+        with suppress(httpx.TransportError):
+            return bool(httpx.get(self.url + "/hello", verify=False, timeout=5).status_code == 200)
+        return False
+
+    @property
+    def family(self) -> list[psutil.Process]:
+        """The server's process and all below it."""
+        assert self.process is not None
+        try:
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    @property
+    def engines(self) -> list[psutil.Process]:
+        found = []
+        for one in self.family:
+            with suppress(psutil.NoSuchProcess):
+                if "diffusionapi.engine.process" in one.cmdline():
+                    found.append(one)
+        return found
+
+    def kill(self) -> None:
+        """kill -9 of the server itself; what it started has to notice."""
+        assert self.process is not None
+        family = self.family
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        for one in alive:
+            one.kill()
+        self.process = None
+
+    def stop(self) -> float:
+        """SIGTERM; the seconds until it was gone."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        self.process = None
+        return time.monotonic() - began
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - passed through
+        return httpx.get(self.url + path, timeout=30, **options)
+
+    def submit(self, **body: object) -> str:
+        body = {"prompt": "a lighthouse"} | body
+        answer = httpx.post(self.url + "/txt2img", json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
+        job_id: str = answer.json()["job_id"]
+        return job_id
+
+    def status(self, job_id: str) -> dict[str, Any]:
+        answer = self.get(f"/queue/{job_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def result(self, job_id: str, timeout: float = 60) -> dict[str, Any]:
+        """The last answer for a job."""
+        found: dict[str, Any] = {}
+
+        def ended() -> bool:
+            found.update(self.status(job_id))
+            return found["state"] in ("done", "error")
+
+        wait_until(ended, timeout, self.log)
+        return found
+
+    def wait_for_state(self, job_id: str, state: str, timeout: float = 30) -> None:
+        """Without using up the job's last answer: looks at the list of the queue."""
+        lists = {"processing": "running", "queued": "waiting"}
+
+        def reached() -> bool:
+            listing = self.get("/queue").json()
+            return any(one["job_id"] == job_id for one in listing[lists[state]])
+
+        wait_until(reached, timeout, self.log)
+
+
+def wait_until(condition: Any, timeout: float, story: Any = lambda: "") -> None:  # noqa: ANN401
+    """Until `condition()` holds; fails with `story()` when it takes longer than `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s:\n{story()}"
+        time.sleep(0.01)
