@@ -96,12 +96,10 @@ TEXT
 }
 
 make_pair() {
-    local work
     mkdir -p "$out"
     # Beside the goal, so that the moves below are renames; nothing is replaced before both files are made.
     work=$(mktemp -d "$out/.certs.XXXXXX")
-    # shellcheck disable=SC2064  # the folder's name is wanted as it is now
-    trap "rm -rf $(printf %q "$work")" EXIT
+    trap 'rm -rf "$work"' EXIT
     configuration >"$work/openssl.cnf"
     (
         umask 077
@@ -117,11 +115,17 @@ make_pair() {
 }
 
 is_self_signed() {
-    [[ $(openssl x509 -in "$out/cert.pem" -noout -subject_hash) == $(openssl x509 -in "$out/cert.pem" -noout -issuer_hash) ]]
+    local subject issuer
+    subject=$(openssl x509 -in "$out/cert.pem" -noout -subject_hash)
+    issuer=$(openssl x509 -in "$out/cert.pem" -noout -issuer_hash)
+    [[ $subject == "$issuer" ]]
 }
 
 keys_match() {
-    [[ $(openssl x509 -in "$out/cert.pem" -noout -pubkey) == "$(openssl pkey -in "$out/key.pem" -pubout -passin pass: 2>/dev/null)" ]]
+    local of_cert of_key
+    of_cert=$(openssl x509 -in "$out/cert.pem" -noout -pubkey)
+    of_key=$(openssl pkey -in "$out/key.pem" -pubout -passin pass: 2>/dev/null) || return 1
+    [[ $of_cert == "$of_key" ]]
 }
 
 covers() {
@@ -130,20 +134,28 @@ covers() {
     [[ $(openssl x509 -in "$out/cert.pem" -noout "$option" "$1") == *"does match"* ]]
 }
 
+keep_names() {
+    local host
+    while read -r host; do
+        if is_host "$host"; then extra_hosts+=("$host"); fi
+    done < <(openssl x509 -in "$out/cert.pem" -noout -ext subjectAltName | tr ',' '\n' | sed -nE 's/^ *(DNS|IP Address)://p')
+}
+
 # Returns when the pair has to be renewed; ends the script when it stays.
 judge_existing_pair() {
-    local anew="--force makes a new pair." host
-    [[ -e $out/cert.pem && -e $out/key.pem ]] || fail "Only one of cert.pem and key.pem is in $out; nothing was changed. $anew"
-    openssl x509 -in "$out/cert.pem" -noout 2>/dev/null || fail "$out/cert.pem is not a certificate; nothing was changed. $anew"
-    is_self_signed || fail "$out/cert.pem is not self-signed, so it is not replaced. $anew"
-    keys_match || fail "$out/key.pem does not belong to cert.pem; nothing was changed. $anew"
+    local kept="Nothing was changed; --force makes a new pair." host
+    [[ -e $out/cert.pem && -e $out/key.pem ]] || fail "Only one of cert.pem and key.pem is in $out. $kept"
+    openssl x509 -in "$out/cert.pem" -noout 2>/dev/null || fail "$out/cert.pem is not a certificate. $kept"
+    keys_match || fail "$out/key.pem does not belong to cert.pem. $kept"
     if ! openssl x509 -in "$out/cert.pem" -noout -checkend $((renew_days * 86400)) >/dev/null; then
-        say "cert.pem ends within $renew_days days or has ended; renewing it."
+        is_self_signed || fail "$out/cert.pem ends within $renew_days days or has ended, but is not self-signed. $kept"
+        say "cert.pem ends within $renew_days days or has ended; renewing it for the names it has."
+        keep_names
     else
         for host in ${extra_hosts[@]+"${extra_hosts[@]}"}; do
-            covers "$host" || fail "cert.pem is still valid but is not for $host; nothing was changed. $anew"
+            covers "$host" || fail "cert.pem is still valid but is not for $host. $kept"
         done
-        say "cert.pem and key.pem in $out are still valid; nothing was changed. $anew"
+        say "cert.pem and key.pem in $out are still valid. $kept"
         exit 0
     fi
 }

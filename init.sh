@@ -83,7 +83,7 @@ venv_advice() {
 
 has_ensurepip() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
-# pip is the last thing venv writes, so its presence tells a whole one; its first lines tell whether the folder was moved.
+# venv writes pip last, so pip tells a whole one; the path in it tells one that was moved.
 venv_is_whole() {
     .venv/bin/python -c '' 2>/dev/null && grep -qsF "$PWD/.venv/bin/" .venv/bin/pip
 }
@@ -119,14 +119,19 @@ run_pip() { .venv/bin/python -m pip "$@" >>"$log" 2>&1 || fail_with_log; }
 pip_install() { run_pip install -c constraints.txt "$@"; }
 
 fail_with_log() {
-    tail -n 20 "$log" >&2 || true
-    say >&2
-    if grep -q 'No space left on device' "$log"; then
-        fail "The disk is full: the packages need about 3 GB for cpu, 10 GB for cuda. Make room, then run ./init.sh again."
-    elif grep -qE 'NewConnectionError|ConnectTimeout|ReadTimeout|NameResolutionError|ConnectionError' "$log"; then
-        fail "pip could not reach its package index: check the network (HTTPS_PROXY, if you need one), then run ./init.sh again."
-    fi
-    fail "pip failed; all of its words are in $log. It is safe to delete .venv and run ./init.sh again."
+    local end
+    end=$(tail -n 20 "$log")
+    printf '%s\n\n' "$end" >&2
+    case $end in
+        *"Operation cancelled by user"*) fail "Interrupted; ./init.sh takes it up again." ;;
+        *"No space left on device"*)
+            fail "The disk is full: cpu needs 3 GB, cuda 10 GB. Make room, then run ./init.sh again."
+            ;;
+        *ConnectionError* | *ConnectTimeout* | *ReadTimeout* | *NameResolutionError*)
+            fail "pip could not reach its package index: check the network and HTTPS_PROXY, then run ./init.sh again."
+            ;;
+        *) fail "pip failed; all of its words are in $log. It is safe to delete .venv and run ./init.sh again." ;;
+    esac
 }
 
 installed_torch() {
@@ -136,8 +141,8 @@ installed_torch() {
 install_torch() {
     say "Installing torch for $device (minutes on the first start; tail -f $log shows more) ..."
     if [[ $device == cpu ]]; then
-        # An extra index, and little patience with it: where it cannot be reached, pip takes what it finds elsewhere.
-        pip_install --extra-index-url https://download.pytorch.org/whl/cpu --retries 1 --timeout 8 torch
+        # Where this index cannot be reached, pip takes what it finds elsewhere: so little patience, and for torch alone.
+        pip_install --extra-index-url https://download.pytorch.org/whl/cpu --retries 1 --timeout 8 --no-deps torch
         return
     fi
     # To pip 2.13.0+cpu satisfies torch==2.13.0, so a CPU build would stay.

@@ -49,7 +49,6 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=_lifespan(settings),
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=settings.max_body_mb * 2**20,
     )
     app.add_middleware(
         CORSMiddleware,

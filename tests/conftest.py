@@ -49,7 +49,15 @@ def idle_client(settings: Settings) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path, fake_step_seconds=0.005) as server:
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real server with quick steps, shared by all tests that leave it as they found it."""
+    with Server(tmp_path_factory.mktemp("server"), fake_step_seconds=0.005) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same with steps of 50 ms, slow enough to be watched."""
+    with Server(tmp_path_factory.mktemp("slow-server"), fake_step_seconds=0.05) as server:
         yield server

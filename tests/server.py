@@ -1,4 +1,4 @@
-"""A real server process for tests: started on a free port, spoken to over HTTP, stopped or killed by its pid."""
+"""A real server process for tests: on a free port, spoken to over HTTP, stopped or killed by its pid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx2 as httpx
 import psutil
@@ -54,7 +54,7 @@ class Server:
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -125,7 +125,7 @@ class Server:
     def log(self) -> str:
         return self._log.read_text()
 
-    def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - passed through
+    def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30, **options)
 
     def submit(self, **body: object) -> str:
@@ -163,7 +163,7 @@ class Server:
         wait_until(reached, timeout, self.log)
 
 
-def wait_until(condition: Any, timeout: float, story: Any = lambda: "") -> None:  # noqa: ANN401
+def wait_until(condition: Any, timeout: float, story: Any = lambda: "") -> None:
     """Until `condition()` holds; fails with `story()` when it takes longer than `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

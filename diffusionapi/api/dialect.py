@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException as AnyHTTPException
 
 from diffusionapi.api.validation import as_refusal
 from diffusionapi.errors import Error
@@ -20,6 +20,8 @@ from diffusionapi.errors import Error
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
+
+    from starlette.types import Message
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def dialect_router(face: Callable[[Error], Response], *, tags: list[str]) -> API
 
             async def guarded(request: Request) -> Response:
                 try:
-                    return await handle(_as_json(request) if self.body_field else request)
+                    return await handle(_json_body(request) if self.body_field else request)
                 except Exception as error:  # noqa: BLE001 - every failure gets the dialect's face
                     return face(as_error(error))
 
@@ -74,15 +76,26 @@ def as_error(error: Exception) -> Error:
             return error
         case RequestValidationError():
             return as_refusal(error.errors())
-        case HTTPException():
+        case AnyHTTPException():
             return HttpProblem(error.status_code, str(error.detail))
         case _:
             log.error("unexpected failure", exc_info=error)
             return InternalError()
 
 
-def _as_json(request: Request) -> Request:
-    """`curl -d` calls its body a form; what these routes take is JSON in any case."""
+def _json_body(request: Request) -> Request:
+    """The request with a body of bounded size that is JSON whatever it is called: `curl -d` calls it a form."""
+    limit: int = request.app.state.service.settings.max_body_mb
     headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
     scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
-    return Request(scope, request.receive)
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > limit * 2**20:
+            raise HTTPException(413, f"The body is larger than {limit} MiB (MAX_BODY_MB)")
+        return message
+
+    return Request(scope, receive)

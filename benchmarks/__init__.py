@@ -1,0 +1,1 @@
+"""How fast the product is, measured; `scripts/bench` runs it, docs/performance.md explains it."""

@@ -1,0 +1,123 @@
+"""GET /queue/{id}/events: a job's life as it happens."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx2 as httpx
+
+from tests.server import Server, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi.testclient import TestClient
+
+Told = tuple[str, int, dict[str, Any]]
+
+
+def read(lines: Any, until: int | None = None) -> list[Told]:
+    """The events of a feed: name, id, data."""
+    told: list[Told] = []
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "event" in fields:
+            told.append((fields["event"], int(fields["id"]), json.loads(fields["data"])))
+            fields = {}
+            if until is not None and len(told) >= until:
+                break
+    return told
+
+
+def watch(server: Server, job_id: str, **headers: str) -> list[Told]:
+    url = f"{server.url}/queue/{job_id}/events"
+    with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return read(answer.iter_lines())
+
+
+def test_a_job_tells_its_life_from_the_queue_to_the_picture(server: Server) -> None:
+    job_id = server.submit(steps=5)
+    told = watch(server, job_id)
+    names = [name for name, _, _ in told if name != "queued"]
+    assert names == ["started", "phase", *["step"] * 5, "phase", "finished"]
+    assert all(data["job_id"] == job_id for _, _, data in told)
+    steps = [data for name, _, data in told if name == "step"]
+    assert [(one["step"], one["steps"], one["progress"]) for one in steps] == [
+        (n, 5, 20.0 * n) for n in range(1, 6)
+    ]
+    _, _, finished = told[-1]
+    assert finished["image_url"] == f"{server.url}/images/{job_id}.jpg"
+    assert finished["output_path"] == f"outputs/{job_id}.jpg"
+    assert httpx.get(finished["image_url"]).status_code == 200
+
+
+def test_watching_uses_up_nothing(server: Server) -> None:
+    job_id = server.submit(steps=1)
+    assert watch(server, job_id)[-1][0] == "finished"
+    assert watch(server, job_id)[-1][0] == "finished"
+    assert server.status(job_id)["state"] == "done"
+
+
+def test_numbers_rise_and_a_client_may_go_on_where_it_was(server: Server) -> None:
+    job_id = server.submit(steps=5)
+    whole = [one for one in watch(server, job_id) if one[0] != "queued"]
+    numbers = [number for _, number, _ in whole]
+    assert numbers == sorted(set(numbers))
+    rest = watch(server, job_id, **{"Last-Event-ID": str(numbers[3])})
+    assert rest == whole[4:]
+
+
+def test_a_waiting_job_tells_its_position_as_it_moves_up(tmp_path: Path) -> None:
+    with Server(tmp_path, fake_step_seconds=0.01) as server:
+        first, second, third = (server.submit(steps=60) for _ in range(3))
+        told = watch(server, third)
+        positions = [data["position"] for name, _, data in told if name == "queued"]
+        assert positions == sorted(positions, reverse=True)
+        assert positions[-1] == 1
+        assert told[-1][0] == "finished"
+        assert {first, second}.isdisjoint({data["job_id"] for _, _, data in told})
+
+
+def test_a_failure_and_a_cancel_are_told(server: Server) -> None:
+    name, _, data = watch(server, server.submit(prompt="#fail@2"))[-1]
+    assert (name, data["code"]) == ("failed", "generation_failed")
+    assert "fake engine" in data["error"]
+    job_id = server.submit(steps=1000)
+    server.wait_for_state(job_id, "processing")
+    httpx.delete(f"{server.url}/queue/{job_id}")
+    assert watch(server, job_id)[-1][0] == "cancelled"
+
+
+def test_the_end_is_told_even_when_another_client_fetches_it_first(tmp_path: Path) -> None:
+    with Server(tmp_path, fake_step_seconds=0.01) as server:
+        for _ in range(5):
+            job_id = server.submit(steps=10)
+            with httpx.stream("GET", f"{server.url}/queue/{job_id}/events", timeout=30) as feed:
+                lines = feed.iter_lines()
+                read(lines, until=2)
+                assert server.result(job_id)["state"] == "done"  # polls as fast as it can, so it is first
+                assert read(lines)[-1][0] == "finished"
+
+
+def test_an_unknown_job_is_a_404_and_no_feed(idle_client: TestClient) -> None:
+    answer = idle_client.get("/queue/242d6f93-ea2d-4d5e-b820-0b61468558be/events")
+    assert answer.status_code == 404
+    assert answer.json()["status"] == "error"
+
+
+def test_open_feeds_do_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+    with Server(tmp_path, fake_step_seconds=0.05) as server:
+        job_id = server.submit(steps=1000)
+        server.wait_for_state(job_id, "processing")
+        with httpx.stream("GET", f"{server.url}/queue/{job_id}/events", timeout=30) as feed:
+            lines = feed.iter_lines()
+            read(lines, until=2)
+            assert server.stop() < 5
+        assert "Traceback" not in server.log()
+        server.start()
+        wait_until(lambda: server.get("/queue").json()["running"], 20)

@@ -1,0 +1,197 @@
+"""The pages for people: /docs and /redoc in a browser without a network, with a picture made by "Try it out"."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.server import PROJECT, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Locator, Request
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
+"""ReDoc's bundle asks for it when it draws its "API docs by Redocly"; without it the words stand alone."""
+
+Json = dict[str, Any]
+
+
+def _needed(program: str) -> str:
+    """Where a program is; a laptop may do without it, CI may not."""
+    path = shutil.which(program)
+    if path is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up(f"{program} is not installed: apt-get install {program}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = _needed("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page, and whatever on it did not go as it should."""
+
+    def __init__(self, page: Page, home: str) -> None:
+        self.page = page
+        self.outside: list[str] = []
+        self.failed: list[str] = []
+        self.errors: list[str] = []
+        self._home = home
+        page.on("request", self._saw)
+        page.on("requestfailed", lambda request: self.failed.append(request.url))
+        page.on("response", lambda one: self.failed.append(one.url) if one.status >= 400 else None)
+        page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _saw(self, request: Request) -> None:
+        if not request.url.startswith((self._home + "/", "data:", f"blob:{self._home}/")):
+            self.outside.append(request.url)
+
+    def open(self, path: str) -> None:
+        self.page.goto(self._home + path)
+        self.page.wait_for_load_state("networkidle")
+
+    def operation(self, operation_id: str) -> Locator:
+        """An operation of Swagger UI, unfolded."""
+        found = self.page.locator(f"#operations-primary-{operation_id}")
+        found.locator(".opblock-summary-control").click()
+        return found
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    page = browser.new_page()
+    yield Visit(page, server.url)
+    page.close()
+
+
+@pytest.fixture
+def https_visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    """A visit to a server with a certificate that it has signed itself."""
+    _needed("openssl")
+    subprocess.run([PROJECT / "generate_ssl_certs.sh", "--out", tmp_path], check=True, capture_output=True)
+    tls = ["--ssl-keyfile", str(tmp_path / "key.pem"), "--ssl-certfile", str(tmp_path / "cert.pem")]
+    server = Server(tmp_path, uvicorn=tls, fake_step_seconds=0.005)
+    server.scheme = "https"
+    with server:
+        page = browser.new_page(ignore_https_errors=True)
+        yield Visit(page, server.url)
+        page.close()
+
+
+def _document(visit: Visit) -> Json:
+    document: Json = visit.page.request.get(visit.page.url + "/../openapi.json").json()
+    return document
+
+
+def _operations(document: Json) -> list[Json]:
+    return [operation for item in document["paths"].values() for operation in item.values()]
+
+
+def _fill(operation: Locator, parameter: str, value: str) -> None:
+    operation.locator(f'tr[data-param-name="{parameter}"] input').fill(value)
+
+
+def _execute(operation: Locator) -> Json:
+    """Press Execute and read the body of the answer from the page."""
+    with operation.page.expect_response(lambda one: one.request.resource_type == "fetch"):
+        operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table .response")
+    expect(answer.locator(".response-col_status")).to_contain_text("200")
+    body: Json = json.loads(answer.locator(".highlight-code code").first.inner_text())
+    return body
+
+
+def _make_a_picture(visit: Visit) -> Json:
+    """The example of txt2img as it stands, then its job until it has ended; the last answer on the page."""
+    submit = visit.operation("txt2img")
+    submit.get_by_role("button", name="Try it out").click()
+    job_id = _execute(submit)["job_id"]
+
+    look = visit.operation("queue_status")
+    look.get_by_role("button", name="Try it out").click()
+    _fill(look, "job_id", job_id)
+    _fill(look, "wait", "60")
+    return _execute(look)
+
+
+def _assert_is_the_picture_of_the_example(answer: Json, document: Json) -> None:
+    example = document["components"]["schemas"]["Txt2ImgRequest"]["example"]
+    assert answer["state"] == "done"
+    assert answer["seed"] == example["seed"]
+    assert {name: answer["payload"][name] for name in example} == example
+    with Image.open(io.BytesIO(base64.b64decode(answer["image"]))) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (example["width"], example["height"]))
+
+
+def test_the_root_leads_to_the_docs(visit: Visit) -> None:
+    visit.open("/")
+    assert visit.page.url.endswith("/docs")
+    assert visit.failed == []
+
+
+def test_the_docs_show_every_operation_without_a_network(visit: Visit) -> None:
+    visit.open("/docs")
+    expect(visit.page.locator(".opblock")).to_have_count(len(_operations(_document(visit))))
+    assert (visit.outside, visit.failed, visit.errors) == ([], [], [])
+
+
+def test_every_operation_of_the_docs_unfolds_without_an_error(visit: Visit) -> None:
+    visit.open("/docs")
+    for summary in visit.page.locator(".opblock-summary-control").all():
+        summary.click()
+    expect(visit.page.locator(".opblock-body")).to_have_count(len(_operations(_document(visit))))
+    expect(visit.page.get_by_text("Could not resolve reference")).to_have_count(0)
+    assert (visit.outside, visit.failed, visit.errors) == ([], [], [])
+
+
+def test_a_picture_can_be_made_by_trying_it_out(visit: Visit) -> None:
+    visit.open("/docs")
+    answer = _make_a_picture(visit)
+    _assert_is_the_picture_of_the_example(answer, _document(visit))
+    assert (visit.outside, visit.failed, visit.errors) == ([], [], [])
+
+
+def test_a_picture_can_be_made_by_trying_it_out_over_https(https_visit: Visit) -> None:
+    https_visit.open("/docs")
+    answer = _make_a_picture(https_visit)
+    _assert_is_the_picture_of_the_example(answer, _document(https_visit))
+    assert (https_visit.outside, https_visit.failed, https_visit.errors) == ([], [], [])
+
+
+def test_redoc_shows_every_operation_without_a_network(visit: Visit) -> None:
+    visit.open("/redoc")
+    for operation in _operations(_document(visit)):
+        heading = visit.page.get_by_role("heading", name=operation["summary"], exact=True)
+        expect(heading).to_have_count(1)
+    assert set(visit.outside) <= {REDOC_LOGO}
+    assert set(visit.failed) <= {REDOC_LOGO}
+    assert len(visit.errors) <= len(visit.failed)

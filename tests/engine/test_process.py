@@ -1,0 +1,123 @@
+"""The engine in a child process: the same interface, and every way the child can go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from diffusionapi.core.events import Cancelled, Phase, Step
+from diffusionapi.engine.build import BUILD
+from diffusionapi.engine.engine import Rendered
+from diffusionapi.engine.process import ProcessEngine
+from diffusionapi.errors import EngineDied
+from tests.factories import a_request
+from tests.server import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diffusionapi.engine.engine import Happening
+    from diffusionapi.settings import Settings
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[ProcessEngine]:
+    with closing(ProcessEngine(BUILD, settings.model_copy(update={"max_batch": 3}))) as engine:
+        yield engine
+
+
+def until_ended(engine: ProcessEngine) -> list[Happening]:
+    happened: list[Happening] = []
+    while not happened or happened[-1][1].kind not in ("rendered", "failed", "cancelled"):
+        happened += engine.step(10)
+    return happened
+
+
+def test_it_renders_like_an_engine_in_this_process(engine: ProcessEngine) -> None:
+    engine.admit("a", a_request())
+    happened = until_ended(engine)
+    assert {job_id for job_id, _ in happened} == {"a"}
+    assert isinstance(happened[0][1], Phase)
+    assert isinstance(happened[-1][1], Rendered)
+
+
+def test_it_tells_how_much_room_it_has(engine: ProcessEngine) -> None:
+    assert engine.capacity == 3
+
+
+def test_a_step_in_which_nothing_happens_ends_in_time(engine: ProcessEngine) -> None:
+    assert engine.step(0.01) == []
+
+
+def test_a_cancel_takes_effect_within_a_step(settings: Settings) -> None:
+    slow = settings.model_copy(update={"fake_step_seconds": 0.1})
+    with closing(ProcessEngine(BUILD, slow)) as engine:
+        engine.admit("a", a_request(steps=1000))
+        before = engine.step(10)
+        engine.cancel("a")
+        after = until_ended(engine)
+    assert before
+    assert after[-1] == ("a", Cancelled())
+    assert sum(isinstance(event, Step) for _, event in after) <= 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "story"),
+    [("#crash@2", "killed .SIGKILL."), ("#memory@2", "ran out of memory")],
+)
+def test_a_death_says_how(engine: ProcessEngine, prompt: str, story: str) -> None:
+    engine.admit("a", a_request(prompt=prompt))
+    with pytest.raises(EngineDied, match=story):
+        until_ended(engine)
+
+
+def test_a_death_while_idle_is_noticed_by_the_next_step(engine: ProcessEngine) -> None:
+    os.kill(engine.pid, signal.SIGTERM)
+    with pytest.raises(EngineDied, match="SIGTERM"):
+        engine.step(10)
+
+
+def test_closing_ends_a_child_that_hangs(settings: Settings) -> None:
+    engine = ProcessEngine(BUILD, settings)
+    engine.admit("a", a_request(prompt="#hang@2"))
+    while not any(isinstance(event, Step) for _, event in engine.step(10)):
+        pass
+    child = psutil.Process(engine.pid)
+    engine.close()
+    assert not child.is_running()
+
+
+def test_no_child_outlives_a_killed_owner_even_when_it_hangs() -> None:
+    program = (
+        "from diffusionapi.engine.process import ProcessEngine\n"
+        "from diffusionapi.engine.build import BUILD\n"
+        "from diffusionapi.settings import Settings\n"
+        "from tests.factories import a_request\n"
+        "engine = ProcessEngine(BUILD, Settings())\n"
+        "engine.admit('a', a_request(prompt='#hang@1'))\n"
+        "engine.step(10)\n"
+        "print(engine.pid, flush=True)\n"
+        "input()\n"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        child = psutil.Process(int(owner.stdout.readline()))
+        assert child.is_running()
+        owner.kill()
+        owner.wait()
+        wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 10)
+
+
+def test_an_engine_that_cannot_be_built_is_a_death_with_a_story(settings: Settings) -> None:
+    with pytest.raises(EngineDied, match="ended with status 1"):
+        ProcessEngine("diffusionapi.engine.build:no_such_function", settings)

@@ -1,0 +1,38 @@
+"""Requests and tickets for tests: complete, with the one field that matters said by the test."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from diffusionapi.core.job import Ticket
+from diffusionapi.core.request import GenerationRequest
+
+REQUEST = GenerationRequest(
+    prompt="a lighthouse",
+    negative_prompt="",
+    model="fake",
+    width=64,
+    height=64,
+    steps=4,
+    guidance=7.0,
+    sampler="Euler",
+    schedule="karras",
+    seed=7,
+    file_type="png",
+    quality=85,
+    loras=(),
+    hires=None,
+    refiner=None,
+)
+
+
+def a_request(**fields: Any) -> GenerationRequest:
+    return replace(REQUEST, **fields)
+
+
+def a_ticket(job_id: str | None = None, **fields: Any) -> Ticket:
+    request = a_request(**fields)
+    return Ticket(job_id or str(uuid.uuid4()), "primary", time.time(), request, {"prompt": request.prompt})

@@ -1,0 +1,292 @@
+"""The worker's rules, with an engine in this process that does what the test says."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from diffusionapi.blobs.folder import FolderBlobs
+from diffusionapi.core.events import Picture, Queued, Saving, Started, Step
+from diffusionapi.core.job import JobState
+from diffusionapi.engine.fake import FakeEngine
+from diffusionapi.errors import EngineDied, StorageFull
+from diffusionapi.jobs.file import FileJobStore
+from diffusionapi.jobs.memory import MemoryJobStore
+from diffusionapi.worker.worker import MAX_INTERRUPTIONS, Worker
+from tests.factories import a_ticket
+from tests.server import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.engine.engine import Engine, Happening
+    from diffusionapi.jobs.store import JobStore
+
+
+class Scripted(FakeEngine):
+    """A fake engine that dies, or goes silent, for jobs of certain prompts."""
+
+    def __init__(self, *, capacity: int = 1, step_seconds: float = 0.0) -> None:
+        super().__init__(capacity=capacity, step_seconds=step_seconds)
+        self.doomed = False
+        self.silent = False
+        self.closed = False
+
+    def admit(self, job_id: str, request: GenerationRequest) -> None:
+        self.doomed |= "die" in request.prompt
+        self.silent |= "hang" in request.prompt
+        super().admit(job_id, request)
+
+    def step(self, timeout: float) -> list[Happening]:
+        if self.doomed:
+            raise EngineDied("it was told to die")
+        if self.silent:
+            threading.Event().wait(timeout)
+            return []
+        return super().step(timeout)
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+class House:
+    """A store, a folder for pictures and one worker."""
+
+    def __init__(self, tmp_path: Path, store: JobStore) -> None:
+        self.store = store
+        self.blobs = FolderBlobs(tmp_path / "outputs")
+        self.engines: list[Scripted] = []
+        self.worker: Worker | None = None
+
+    def work(
+        self, *, job_timeout: float = 60, start: Callable[[], Engine] | None = None, **engine: float
+    ) -> Worker:
+        def make() -> Engine:
+            self.engines.append(Scripted(**engine))  # type: ignore[arg-type]
+            return self.engines[-1]
+
+        self.worker = Worker("w", self.store, self.blobs, start or make, job_timeout=job_timeout)
+        self.worker.start()
+        return self.worker
+
+    def submit(self, **fields: Any) -> str:
+        return self.store.submit(a_ticket(**fields), limit=100)
+
+    def wait_for(self, job_id: str, state: JobState) -> None:
+        wait_until(
+            lambda: self.store.progress(job_id).state is state, 20, lambda: self.store.progress(job_id)
+        )
+
+    def stop(self) -> None:
+        if self.worker is not None:
+            self.worker.stop()
+            self.worker.join(10)
+            assert not self.worker.is_alive()
+        self.store.close()
+
+
+@pytest.fixture(params=["memory", "file"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    house = House(
+        tmp_path, MemoryJobStore() if request.param == "memory" else FileJobStore(tmp_path / "queue")
+    )
+    yield house
+    house.stop()
+
+
+def test_a_job_becomes_a_picture_in_the_folder(house: House) -> None:
+    job_id = house.submit(file_type="png", seed=5)
+    house.work()
+    house.wait_for(job_id, JobState.DONE)
+    picture = house.store.progress(job_id).picture
+    assert picture is not None
+    assert (picture.name, picture.seed, picture.width) == (f"{job_id}.png", 5, 64)
+    assert house.blobs.get(picture.name).startswith(b"\x89PNG")
+    kinds = [one.event.kind for one in house.store.progress(job_id).recent]
+    assert kinds == ["started", "phase", "step", "step", "step", "step", "saving", "finished"]
+
+
+def test_progress_never_goes_back_within_an_attempt(house: House) -> None:
+    job_id = house.submit(steps=30)
+    house.work()
+    house.wait_for(job_id, JobState.DONE)
+    fractions = [
+        one.event.fraction for one in house.store.progress(job_id).recent if isinstance(one.event, Step)
+    ]
+    assert fractions == sorted(fractions)
+    assert len(fractions) == 30
+
+
+def test_a_failure_of_the_engine_ends_the_job_at_once(house: House) -> None:
+    job_id = house.submit(prompt="#fail@2")
+    house.work()
+    house.wait_for(job_id, JobState.FAILED)
+    assert house.store.progress(job_id).attempts == 1
+
+
+def test_a_job_under_which_the_engine_dies_runs_three_times_and_ends_in_an_error(house: House) -> None:
+    doomed, good = house.submit(prompt="die"), house.submit()
+    house.work()
+    house.wait_for(good, JobState.DONE)
+    progress = house.store.progress(doomed)
+    assert progress.state is JobState.FAILED
+    assert (progress.attempts, progress.crashes) == (3, 2)
+    assert progress.failure is not None
+    assert "died 3 times" in progress.failure.sentence
+    assert "it was told to die" in progress.failure.sentence
+    assert all(engine.closed for engine in house.engines[:3])
+
+
+def test_a_job_that_hangs_is_ended_by_its_time_limit_and_says_so(house: House) -> None:
+    hanging, good = house.submit(prompt="hang"), house.submit()
+    house.work(job_timeout=0.1)
+    house.wait_for(good, JobState.DONE)
+    failure = house.store.progress(hanging).failure
+    assert failure is not None
+    assert "3 attempts" in failure.sentence
+    assert "0.1 seconds (JOB_TIMEOUT)" in failure.sentence
+
+
+def test_neighbours_of_a_job_that_hangs_lose_no_attempt(house: House) -> None:
+    hanging, neighbour = house.submit(prompt="hang"), house.submit(prompt="calm")
+    house.work(job_timeout=0.3, capacity=2)
+    house.wait_for(hanging, JobState.FAILED)
+    house.wait_for(neighbour, JobState.DONE)
+    assert house.store.progress(neighbour).crashes == 0
+
+
+def test_jobs_run_side_by_side_when_the_engine_has_room(house: House) -> None:
+    slow, quick = house.submit(steps=100_000), house.submit(steps=1)
+    house.work(capacity=2, step_seconds=0.002)
+    house.wait_for(quick, JobState.DONE)
+    assert house.store.progress(slow).state is JobState.RUNNING
+
+
+def test_a_running_job_stops_when_it_is_cancelled(house: House) -> None:
+    job_id = house.submit(steps=100_000)
+    house.work(step_seconds=0.001)
+    house.wait_for(job_id, JobState.RUNNING)
+    house.store.cancel(job_id)
+    house.wait_for(job_id, JobState.CANCELLED)
+    assert not house.blobs.exists(f"{job_id}.png")
+
+
+def test_a_job_that_hangs_and_was_cancelled_ends_as_cancelled(house: House) -> None:
+    job_id = house.submit(prompt="hang")
+    house.work(job_timeout=0.5)
+    house.wait_for(job_id, JobState.RUNNING)
+    house.store.cancel(job_id)
+    house.wait_for(job_id, JobState.CANCELLED)
+
+
+def test_a_stop_gives_the_running_job_back_as_if_never_begun(house: House) -> None:
+    job_id = house.submit(steps=100_000)
+    worker = house.work(step_seconds=0.001)
+    house.wait_for(job_id, JobState.RUNNING)
+    worker.stop()
+    worker.join(5)
+    assert not worker.is_alive()
+    progress = house.store.progress(job_id)
+    assert (progress.state, progress.attempts, progress.crashes) == (JobState.QUEUED, 0, 0)
+    assert house.store.position(job_id) == 1
+    claim = house.store.claim()
+    assert claim is not None
+    claim.release()
+
+
+def test_an_engine_that_does_not_start_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffusionapi.worker.worker._RETRY", 0.01)
+    tries = []
+
+    def start() -> Engine:
+        tries.append(1)
+        if len(tries) < 3:
+            raise EngineDied("no device")
+        return FakeEngine(capacity=1, step_seconds=0)
+
+    job_id = house.submit()
+    house.work(start=start)
+    house.wait_for(job_id, JobState.DONE)
+    assert house.store.progress(job_id).attempts == 1
+
+
+def test_a_picture_that_finds_no_room_is_kept_until_there_is_some(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusionapi.worker.worker._RETRY", 0.01)
+    put, tries = house.blobs.put, []
+
+    def full_twice(name: str, content: bytes) -> None:
+        tries.append(name)
+        if len(tries) < 3:
+            raise StorageFull("No space left")
+        put(name, content)
+
+    monkeypatch.setattr(house.blobs, "put", full_twice)
+    job_id = house.submit()
+    house.work()
+    house.wait_for(job_id, JobState.DONE)
+    assert len(tries) == 3
+    assert house.store.progress(job_id).attempts == 1
+
+
+# What a worker finds of one that vanished. Only files outlive their holder.
+
+
+@pytest.fixture
+def ruins(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path, FileJobStore(tmp_path / "queue"))
+    yield house
+    house.stop()
+
+
+def leave_running(house: House, *, times: int = 1) -> str:
+    job_id = house.submit()
+    for attempt in range(times):
+        claim = house.store.claim()
+        assert claim is not None
+        if claim.progress.state is JobState.RUNNING:
+            claim.record(Queued("interrupted"))
+        claim.record(Started(attempt + 1, "gone"))
+        claim.release()
+    return job_id
+
+
+def test_a_job_whose_worker_vanished_runs_again(ruins: House) -> None:
+    job_id = leave_running(ruins)
+    ruins.work()
+    ruins.wait_for(job_id, JobState.DONE)
+    progress = ruins.store.progress(job_id)
+    assert (progress.attempts, progress.interruptions, progress.crashes) == (2, 1, 0)
+
+
+def test_a_job_under_which_servers_keep_dying_is_given_up(ruins: House) -> None:
+    job_id = leave_running(ruins, times=MAX_INTERRUPTIONS)
+    ruins.work()
+    ruins.wait_for(job_id, JobState.FAILED)
+    failure = ruins.store.progress(job_id).failure
+    assert failure is not None
+    assert f"died {MAX_INTERRUPTIONS} times" in failure.sentence
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_job_is_not_rendered_again_when_its_picture_was_in_place(ruins: House, saved: bool) -> None:
+    job_id = ruins.submit()
+    picture = Picture(f"{job_id}.png", "png", 64, 64, None, 7, "fake", 1.5, 10.0, 11.0)
+    claim = ruins.store.claim()
+    assert claim is not None
+    claim.record(Started(1, "gone"))
+    claim.record(Saving(picture))
+    if saved:
+        ruins.blobs.put(picture.name, b"the picture of the worker that vanished")
+    claim.release()
+    ruins.work()
+    ruins.wait_for(job_id, JobState.DONE)
+    again = ruins.blobs.get(picture.name) != b"the picture of the worker that vanished"
+    assert again is not saved
+    assert ruins.store.progress(job_id).attempts == (1 if saved else 2)
