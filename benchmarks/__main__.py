@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SUITE]`: runs one suite within its time, prints what it found, leaves nothing behind."""
+"""`python -m benchmarks [SUITE]`: runs one suite within its time and prints what it found."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _options(name: str, suite: Suite, arguments: list[str]) -> argparse.Namespac
 
 
 def _end_in_time(seconds: int) -> None:
-    """End like Ctrl-C, so that servers are stopped and folders removed, when it takes too long or is told to."""
+    """When it takes too long or is told to stop: end so that servers are stopped and folders removed."""
 
     def end(number: int, _: FrameType | None) -> None:
         why = f"not done within {seconds} s" if number == signal.SIGALRM else "told to stop"

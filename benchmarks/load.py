@@ -1,4 +1,4 @@
-"""The same HTTP request again and again over connections that stay open: light, so that the server is measured."""
+"""The same HTTP request over and over on connections that stay open, at little cost to the server's cores."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def flood(port: int, request: Request, *, connections: int, seconds: float) -> R
 
 
 def drip(port: int, request: Request, *, connections: int, seconds: float, per_second: float) -> Run:
-    """As many as are asked for, evenly spread. Time an answer makes the next request wait counts for that one."""
+    """So many per second, evenly spread. A request that waits for the answer before it waits on the clock."""
     return asyncio.run(_run(port, request, connections, seconds, pause=connections / per_second))
 
 

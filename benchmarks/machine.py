@@ -1,4 +1,4 @@
-"""What it was measured on: processor, kernel, Python, file system, and how much of it others used meanwhile."""
+"""What it was measured on: processor, kernel, Python, file system, and how much others used meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite `serving`: submits, polls and waiting, over HTTP to one server process whose engine is the fake one."""
+"""The suite `serving`: submits, polls and starts over HTTP at one server process with the fake engine."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,21 @@ def sync_folder(folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     with storage_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def check_room(folder: Path) -> None:
+    """Raise StorageUnavailable when a file could not be written now."""
+    probe = folder / f".probe-{os.getpid()}"
+    write(probe, bytes(4096), durable=False)
+    probe.unlink(missing_ok=True)
+
+
+def check_free(folder: Path, least_mb: int) -> None:
+    """Raise StorageFull when fewer than `least_mb` MiB are free where `folder` is."""
+    with storage_errors(str(folder)):
+        free = shutil.disk_usage(folder).free // 2**20
+    if free < least_mb:
+        raise StorageFull(f"{free} MiB free, fewer than {least_mb} (MIN_FREE_MB)")
 
 
 def remove_leftovers(folder: Path, *, older_than: float) -> None:

@@ -84,7 +84,7 @@ def as_error(error: Exception) -> Error:
 
 
 def _json_body(request: Request) -> Request:
-    """The request with a body of bounded size that is JSON whatever it is called: `curl -d` calls it a form."""
+    """The request with a body of bounded size, JSON whatever it is called: `curl -d` calls it a form."""
     limit: int = request.app.state.service.settings.max_body_mb
     headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
     scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}

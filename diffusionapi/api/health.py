@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from diffusionapi import files
 from diffusionapi.api.answers import ready_json
 from diffusionapi.errors import Error
 
@@ -44,14 +44,15 @@ def readyz(request: Request) -> Response:
     service: Service = request.app.state.service
     workers: WorkerPool = request.app.state.workers
     problems: dict[str, str] = {}
-    for part, check in (("queue", service.store.check), ("outputs", service.blobs.check)):
+    for part, check in (
+        ("queue", service.store.check),
+        ("outputs", service.blobs.check),
+        ("disk", lambda: files.check_free(service.blobs.folder, service.settings.min_free_mb)),
+    ):
         if said := _problem(check):
             problems[part] = said
     if not workers.alive:
         problems["workers"] = "a worker is not running"
-    free = shutil.disk_usage(service.blobs.folder).free // 2**20
-    if free < service.settings.min_free_mb:
-        problems["disk"] = f"{free} MiB free, fewer than {service.settings.min_free_mb} (MIN_FREE_MB)"
     return ready_json(Readiness(ok=not problems, problems=problems), 503 if problems else 200)
 
 

@@ -38,9 +38,7 @@ class FolderBlobs:
 
     def check(self) -> None:
         """Raise StorageUnavailable when a picture could not be kept now."""
-        probe = self.folder / ".probe"
-        files.write(probe, b"", durable=False)
-        probe.unlink(missing_ok=True)
+        files.check_room(self.folder)
 
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

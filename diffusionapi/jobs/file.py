@@ -248,9 +248,7 @@ class FileJobStore(JobStore):
             self._changed.notify_all()
 
     def check(self) -> None:
-        probe = self.folder / f".probe-{os.getpid()}"
-        files.write(probe, b"", durable=False)
-        probe.unlink(missing_ok=True)
+        files.check_room(self.folder)
         self._index.count("waiting")
 
     def close(self) -> None:

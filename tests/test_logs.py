@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from diffusionapi import logs
+
+
+def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("diffusionapi.worker", logging.INFO, "", 0, message, arguments, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_a_line_about_a_job_carries_its_id() -> None:
+    line = logs.TextFormatter().format(record("started, attempt %d", 1, **logs.about("j-1")))
+    assert line.endswith("info    worker job=j-1: started, attempt 1")
+
+
+def test_json_lines_have_the_same_as_fields() -> None:
+    fields = json.loads(logs.JsonFormatter().format(record("started", **logs.about("j-1"))))
+    assert fields["job"] == "j-1"
+    assert (fields["level"], fields["logger"], fields["message"]) == (
+        "info",
+        "diffusionapi.worker",
+        "started",
+    )
+    assert "T" in fields["time"]
+
+
+def test_keys_and_picture_data_are_never_written() -> None:
+    message = "GET /events?token=hunter2&x=1 " + "iVBORw0KGgo" * 100
+    for line in (logs.TextFormatter().format(record(message)), logs.JsonFormatter().format(record(message))):
+        assert "hunter2" not in line
+        assert "token=***&x=1 [data]" in line
+
+
+def test_a_failure_is_logged_with_its_story() -> None:
+    try:
+        raise ValueError("the story")
+    except ValueError:
+        made = record("it broke")
+        made.exc_info = sys.exc_info()
+    assert "ValueError: the story" in logs.TextFormatter().format(made)
+    assert "the story" in json.loads(logs.JsonFormatter().format(made))["exception"]

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from diffusionapi.errors import Misconfigured
+from diffusionapi.settings import Settings
+from tests.server import clean_environment
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    settings = Settings()
+    assert (settings.host, settings.port) == ("0.0.0.0", 7866)  # noqa: S104
+    assert settings.job_store == "file:queue"
+    assert settings.job_ttl == 24 * 3600
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "8000")
+    monkeypatch.setenv("MODELS_DIR", "/srv/models")
+    settings = Settings.load()
+    assert settings.port == 8000
+    assert settings.path(settings.models_dir) == Path("/srv/models")
+
+
+def test_a_dot_env_file_is_read_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("PORT=8000\nQUEUE_LIMIT=5\nSOMETHING_ELSE=1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "8001")
+    settings = Settings.load()
+    assert (settings.port, settings.queue_limit) == (8001, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "many", "Setting PORT: 'many' is not right: .*integer"),
+        ("PORT", "70000", "less than or equal to 65535"),
+        ("ENGINE", "magic", "'diffusers' or 'fake'"),
+        ("JOB_STORE", "redis", "must be 'file:' followed by a folder"),
+        ("WORKERS", "-1", "greater than or equal to 0"),
+        ("JOB_TTL", "nan", "Setting JOB_TTL"),
+        ("BASE_URL", "example.org", "must start with http"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match=sentence):
+        Settings.load()
+
+
+def run(module: str, data_dir: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *module.split(), *arguments],
+        env=clean_environment(data_dir, **settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("module", ["diffusionapi", "uvicorn diffusionapi.main:app", "diffusionapi.worker"])
+def test_a_wrong_value_stops_the_start_without_a_traceback(tmp_path: Path, module: str) -> None:
+    ended = run(module, tmp_path, queue_limit="lots")
+    assert ended.returncode != 0
+    assert "Setting QUEUE_LIMIT: 'lots' is not right" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_all_settings_are_printed_with_their_meaning_and_no_secret(tmp_path: Path) -> None:
+    printed = run("diffusionapi.settings", tmp_path, secret_key="hush-hush", port=1234).stdout  # noqa: S106
+    for name, field in Settings.model_fields.items():
+        assert f"{name.upper()}=" in printed
+        assert field.description
+        assert field.description in printed
+    assert "* PORT=1234" in printed
+    assert "hush-hush" not in printed
+    assert "SECRET_KEY=*****" in printed
