@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from diffusionapi.api.validation import as_refusal
-from diffusionapi.errors import Error
+from diffusionapi.errors import BadJson, Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -76,6 +76,9 @@ def as_error(error: Exception) -> Error:
             return error
         case RequestValidationError():
             return as_refusal(error.errors())
+        case AnyHTTPException(status_code=400):
+            # What the framework says of a body in the wrong encoding, or nested too deep.
+            return BadJson("The body cannot be read; it must be JSON in UTF-8")
         case AnyHTTPException():
             return HttpProblem(error.status_code, str(error.detail))
         case _:

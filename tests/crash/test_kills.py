@@ -178,3 +178,4 @@ def test_when_the_process_with_the_engine_is_killed_another_takes_over(tmp_path:
         owner.kill()
         assert server.result(job_id)["state"] == "done"
         assert "its worker vanished; running it again" in server.log()
+        server.stop()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -54,21 +54,37 @@ Core = Annotated[Service, Depends(_service)]
 JobId = Annotated[str, Depends(_job_id)]
 
 
+_NO_JOB = "No such job: it never was, or its final answer was fetched"
+_NO_STORAGE = "The queue cannot be reached"
+_BAD_PARAMETER = "A parameter is wrong; the sentence names it"
+
+
 def _failures(**meanings: str) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route for the documentation: `_422="…"`."""
     meanings.setdefault("_500", "The server failed; its log says why")
     return {
         int(status.removeprefix("_")): {
-            "model": schemas.UnknownJobResponse if status == "_404" else schemas.ErrorResponse,
+            "model": schemas.UnknownJobResponse if meaning == _NO_JOB else schemas.ErrorResponse,
             "description": meaning,
         }
         for status, meaning in meanings.items()
     }
 
 
+def _as_json(failures: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """The same for a route whose success is no JSON: FastAPI would give failures its media type."""
+    return {
+        status: {
+            "description": one["description"],
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{one['model'].__name__}"}}
+            },
+        }
+        for status, one in failures.items()
+    }
+
+
 router: APIRouter = dialect_router(face, tags=["primary"])
-_NO_JOB = "No such job: it never was, or its final answer was fetched"
-_NO_STORAGE = "The queue cannot be reached"
 
 
 @router.get("/hello", summary="Is the server there?", responses=_failures())
@@ -127,7 +143,10 @@ async def list_sampling_methods() -> schemas.SamplingMethodsResponse:
 )
 async def txt2img(
     core: Core,
-    body: schemas.Txt2ImgRequest,
+    body: Annotated[
+        schemas.Txt2ImgRequest,
+        Body(openapi_examples={"forest": {"summary": "A forest", "value": schemas.TXT2IMG_EXAMPLE}}),
+    ],
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -148,7 +167,7 @@ async def txt2img(
 @router.get(
     "/queue",
     summary="What runs and what waits",
-    responses=_failures(_422="`limit` is wrong", _503=_NO_STORAGE),
+    responses=_failures(_422=_BAD_PARAMETER, _503=_NO_STORAGE),
 )
 async def list_queue(
     core: Core, limit: Annotated[int, Query(ge=1, le=1000, description="Waiting jobs to list")] = 100
@@ -165,7 +184,7 @@ async def list_queue(
     "/queue/{job_id}",
     summary="How far a job is, and its picture",
     response_model=schemas.FinishedStatus | schemas.QueueStatus,
-    responses=_failures(_404=_NO_JOB, _422="`wait` is wrong", _503=_NO_STORAGE),
+    responses=_failures(_404=_NO_JOB, _422=_BAD_PARAMETER, _503=_NO_STORAGE),
 )
 async def queue_status(
     core: Core,
@@ -201,7 +220,11 @@ async def queue_head(core: Core, job_id: JobId) -> Response:
     "/queue/{job_id}",
     summary="Cancel a waiting or running job",
     responses=_failures(
-        _404=_NO_JOB, _409="The job has ended already", _503=_NO_STORAGE, _507="No space is left"
+        _404=_NO_JOB,
+        _422=_BAD_PARAMETER,
+        _409="The job has ended already",
+        _503=_NO_STORAGE,
+        _507="No space is left",
     ),
 )
 async def cancel_job(core: Core, job_id: JobId) -> schemas.CancelResponse:
@@ -220,7 +243,7 @@ def _known_job(core: Core, job_id: JobId) -> str:
     "/queue/{job_id}/events",
     summary="A job's events as they happen",
     response_class=EventSourceResponse,
-    responses=_failures(_404=_NO_JOB, _503=_NO_STORAGE),
+    responses=_as_json(_failures(_404=_NO_JOB, _422=_BAD_PARAMETER, _503=_NO_STORAGE)),
 )
 async def job_events(
     core: Core,
@@ -249,7 +272,7 @@ async def job_events(
     "/images/{name}",
     summary="A finished picture",
     response_class=FileResponse,
-    responses=_failures(_404="No such picture")
+    responses=_as_json(_failures(_404="No such picture", _422=_BAD_PARAMETER))
     | {
         200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The file"},
         206: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The range that was asked for"},

@@ -62,24 +62,6 @@ class HiresConfig(_Request):
 
 
 class Txt2ImgRequest(_Request):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "prompt": "a beautiful green forest with a river and a waterfall",
-                "negative_prompt": "blurry, bad quality",
-                "steps": 20,
-                "cfg_scale": 7.0,
-                "width": 512,
-                "height": 512,
-                "sampler_name": "DPM++ 2M Karras",
-                "scheduler_type": "karras",
-                "fileType": "jpg",
-                "jpeg_quality": 85,
-                "seed": 123456789,
-            }
-        }
-    )
-
     prompt: Prompt = Field(description="What the picture shows", min_length=1)
     negative_prompt: str = Field("", description="What the picture should not show")
     steps: Int = Field(30, ge=1, le=1000, description="Sampling steps")
@@ -107,16 +89,29 @@ class Txt2ImgRequest(_Request):
         "jpg", description="File type of the picture"
     )
     jpeg_quality: Int = Field(85, ge=1, le=100, description="Quality of a JPEG")
-    loras: list[Annotated[LoraUse, BeforeValidator(_lora)]] = Field(
+    loras: list[Annotated[LoraUse, BeforeValidator(_lora, json_schema_input_type=LoraUse | str)]] = Field(
         [], max_length=32, description="LoRAs, as objects or as bare names (scale 1.0)"
     )
     hires: HiresConfig | None = Field(None, description="Hires fix: a second, larger pass; default: none")
-    seed: Int | None = Field(
-        None,
-        ge=-1,
-        le=MAX_SEED,
-        description="The same seed gives the same picture; -1 or none draws one",
+    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), BeforeValidator(_no_bool)] | None = Field(
+        None, description="The same seed gives the same picture; -1 or none draws one"
     )
+
+
+TXT2IMG_EXAMPLE: dict[str, Any] = {
+    "prompt": "a beautiful green forest with a river and a waterfall",
+    "negative_prompt": "blurry, bad quality",
+    "steps": 20,
+    "cfg_scale": 7.0,
+    "width": 512,
+    "height": 512,
+    "sampler_name": "DPM++ 2M Karras",
+    "scheduler_type": "karras",
+    "fileType": "jpg",
+    "jpeg_quality": 85,
+    "seed": 123456789,
+}
+"""Runs on any server as it stands: it names nothing that must be installed."""
 
 
 class Txt2ImgResponse(BaseModel):
