@@ -5,10 +5,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from pathlib import Path
 
-from diffusionapi.errors import Error
-from diffusionapi.generate import get_model_labels
+HERE = Path(__file__).resolve().parent
+PYTHON = HERE / ".venv" / "bin" / "python"
+if __name__ == "__main__" and Path(sys.prefix) != HERE / ".venv" and PYTHON.exists():
+    # Called with the system's Python: ours has the packages.
+    os.execv(PYTHON, [str(PYTHON), *sys.argv])  # noqa: S606
+
+from diffusionapi.errors import Error  # noqa: E402
+from diffusionapi.generate import get_model_labels  # noqa: E402
 
 
 def main() -> None:

@@ -1,0 +1,59 @@
+"""What the README promises is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from diffusionapi.settings import Settings
+from tests.server import PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.server import Server
+
+README = (PROJECT / "README.md").read_text()
+
+
+def test_every_setting_is_listed_with_its_meaning() -> None:
+    for name, field in Settings.model_fields.items():
+        assert f"| `{name.upper()}` |" in README
+        assert f"| {field.description} |" in README
+
+
+def test_every_endpoint_is_listed(server: Server) -> None:
+    for path in server.get("/openapi.json").json()["paths"]:
+        assert f"{path}`" in README, path
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    pages = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_python_example_gives_a_picture(server: Server, tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    program = program.replace("http://localhost:7866", server.url)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
+    with Image.open(tmp_path / "lighthouse.jpg") as picture:
+        assert picture.size == (512, 512)
+
+
+@pytest.mark.parametrize("word", ["TODO", "FIXME", "/work/", "/root/"])
+def test_the_project_speaks_of_itself_alone(word: str) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"],  # noqa: S607
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        path = PROJECT / name
+        if path.suffix in {".py", ".md", ".sh", ".toml", ".json"} and path.name != "test_readme.py":
+            assert word not in path.read_text(), f"{name} says {word}"
