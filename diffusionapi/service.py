@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.core.events import Numbered, Queued
 from diffusionapi.core.job import JobState, Progress, Ticket
-from diffusionapi.errors import Error, UnknownJob
+from diffusionapi.errors import Error, UnknownJob, UnknownPicture
 from diffusionapi.logs import about
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ class Service:
         picture = self.store.progress(job_id).picture
         if picture is None:
             raise UnknownJob(job_id)
-        return self.store.ticket(job_id), self.blobs.get(picture.name)
+        try:
+            return self.store.ticket(job_id), self.blobs.get(picture.name)
+        except UnknownPicture as gone:  # somebody tidied the folder
+            raise UnknownJob(job_id) from gone
 
     async def cancel(self, job_id: str) -> Progress:
         return await asyncio.to_thread(self.store.cancel, job_id)

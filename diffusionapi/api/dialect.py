@@ -71,7 +71,7 @@ def as_error(error: Exception) -> Error:
     """Any failure as one of ours."""
     match error:
         case Error():
-            if error.status == 500:
+            if error.status >= 500:
                 log.error("%s", error.sentence)
             return error
         case RequestValidationError():

@@ -125,6 +125,10 @@ class Worker(threading.Thread):
                 self._drive(engine)
             except EngineDied as death:
                 self._mourn(death)
+            except Exception:
+                # A defect of ours counts against the jobs it came with, or they would run for ever.
+                log.exception("unexpected failure")
+                self._mourn(EngineDied("the worker failed in a way that its log tells"))
             finally:
                 engine.close()
                 self._give_back()

@@ -142,6 +142,21 @@ def test_a_job_under_which_the_engine_dies_runs_three_times_and_ends_in_an_error
     assert all(engine.closed for engine in house.engines[:3])
 
 
+def test_a_defect_of_ours_counts_against_its_job_and_not_against_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Worker, run: object, __: object) -> None:
+        raise RuntimeError(f"a defect under {run}")
+
+    with monkeypatch.context() as defect:
+        defect.setattr(Worker, "_finish", broken)
+        job_id = house.submit()
+        house.work()
+        house.wait_for(job_id, JobState.FAILED)
+    assert house.store.progress(job_id).attempts == 3
+    house.wait_for(house.submit(), JobState.DONE)
+
+
 def test_a_job_that_hangs_is_ended_by_its_time_limit_and_says_so(house: House) -> None:
     hanging, good = house.submit(prompt="hang"), house.submit()
     house.work(job_timeout=0.1)

@@ -15,6 +15,8 @@ from tests.api.primary.seed_example import REQUEST, install_its_names
 from tests.server import Server, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fastapi.testclient import TestClient
 
 RUNNING_KEYS = ["status", "job_id", "progress", "current_phase", "state", "error"]
@@ -165,6 +167,15 @@ def test_a_malformed_job_id_never_touches_the_disk(
     monkeypatch.setattr("diffusionapi.jobs.memory.MemoryJobStore.progress", touched)
     for method in ("GET", "HEAD", "DELETE"):
         assert idle_client.request(method, "/queue/not-a-job").status_code == 404
+
+
+def test_a_job_whose_picture_was_removed_by_hand_is_gone(client: TestClient, tmp_path: Path) -> None:
+    job_id = submit(client)
+    wait_until(lambda: _done(client, job_id), 20)
+    (tmp_path / "outputs" / f"{job_id}.jpg").unlink()
+    answer = client.get(f"/queue/{job_id}")
+    assert answer.status_code == 404
+    assert answer.json()["job_id"] == job_id
 
 
 def test_a_failed_job_says_so_once(client: TestClient) -> None:
