@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Figure, durations, ratio, single
@@ -15,7 +15,7 @@ from diffusionapi.jobs import codec
 from diffusionapi.jobs.file import FileJobStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from diffusionapi.jobs.store import Claim
@@ -24,6 +24,10 @@ _FEW = 10
 _ROUNDS = 200
 _HELD = 8
 """Jobs that are held, as by an engine that renders so many side by side, while the next ones are claimed."""
+_WHOLE = 2 * _HELD
+"""Jobs at the head of the line that can be claimed."""
+_LINKS = 10_000
+"""Links to one file; ext4 allows 65,000."""
 _NO_LIMIT = 10_000_000
 
 
@@ -33,10 +37,25 @@ def figures(folder: Path, *, deep: int) -> list[Figure]:
     _fill(many, deep)
     found = starts(few, many, deep)
     with closing(FileJobStore(few)) as short, closing(FileJobStore(many)) as long:
-        for name, measure in _COSTS.items():
-            pair = [durations(f"{name}, {_FEW} jobs wait", measure(short))]
-            pair.append(durations(f"{name}, {deep:,} jobs wait", measure(long)))
+        for name, act in _ACTS.items():
+            with act(short) as at_few, act(long) as at_many:
+                seconds = _in_turns(at_few, at_many)
+            pair = [
+                durations(f"{name}, {jobs:,} jobs wait", taken)
+                for jobs, taken in zip((_FEW, deep), seconds, strict=True)
+            ]
             found += [*pair, ratio("  the latter to the former", pair[1], pair[0])]
+    return found
+
+
+def _in_turns(*acts: Callable[[], object]) -> tuple[list[float], ...]:
+    """Seconds of each act, round by round, so that a disk that grows slow meanwhile is slow for all."""
+    found: tuple[list[float], ...] = tuple([] for _ in acts)
+    for _ in range(_ROUNDS):
+        for act, seconds in zip(acts, found, strict=True):
+            began = time.perf_counter()
+            act()
+            seconds.append(time.perf_counter() - began)
     return found
 
 
@@ -58,16 +77,17 @@ def _start_seconds(folder: Path) -> float:
     return seconds
 
 
-def _claims(store: FileJobStore) -> list[float]:
-    return [_seconds(lambda: _claimed(store).release()) for _ in range(_ROUNDS)]
+@contextmanager
+def _claim(store: FileJobStore) -> Iterator[Callable[[], object]]:
+    yield lambda: _claimed(store).release()
 
 
-def _claims_past_held(store: FileJobStore) -> list[float]:
+@contextmanager
+def _claim_past_held(store: FileJobStore) -> Iterator[Callable[[], object]]:
     held = [_claimed(store) for _ in range(_HELD)]
-    found = _claims(store)
+    yield lambda: _claimed(store).release()
     for claim in held:
         claim.release()
-    return found
 
 
 def _claimed(store: FileJobStore) -> Claim:
@@ -76,33 +96,24 @@ def _claimed(store: FileJobStore) -> Claim:
     return claim
 
 
-def _submits(store: FileJobStore) -> list[float]:
-    return [_submit(store, _ticket()) for _ in range(_ROUNDS)]
+@contextmanager
+def _position_of_last(store: FileJobStore) -> Iterator[Callable[[], object]]:
+    last = store.submit(_ticket(), limit=_NO_LIMIT)
+    yield lambda: store.position(last)
 
 
-def _submit(store: FileJobStore, ticket: Ticket) -> float:
-    return _seconds(lambda: store.submit(ticket, limit=_NO_LIMIT))
+@contextmanager
+def _submit(store: FileJobStore) -> Iterator[Callable[[], object]]:
+    yield lambda: store.submit(_ticket(), limit=_NO_LIMIT)
 
 
-def _looks_at_last(store: FileJobStore) -> list[float]:
-    last = _ticket()
-    _submit(store, last)
-    return [_seconds(lambda: store.position(last.id)) for _ in range(_ROUNDS)]
-
-
-_COSTS: dict[str, Callable[[FileJobStore], list[float]]] = {
-    "claim and release": _claims,
-    f"  with {_HELD} held": _claims_past_held,
-    "position of the last job": _looks_at_last,
-    "submit": _submits,
+_ACTS: dict[str, Callable[[FileJobStore], AbstractContextManager[Callable[[], object]]]] = {
+    "claim and release": _claim,
+    f"  with {_HELD} held": _claim_past_held,
+    "position of the last job": _position_of_last,
+    "submit": _submit,
 }
-"""What is measured -> how; submits come last, as they make the short line longer."""
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
+"""What is measured -> what makes it ready; submits come last, as they make the short line longer."""
 
 
 def _ticket() -> Ticket:
@@ -127,12 +138,24 @@ def _ticket() -> Ticket:
 
 
 def _fill(folder: Path, jobs: int) -> None:
-    """Job files as submits leave them, without waiting for the disk at each."""
+    """Job files as submits leave them: whole ones at the head of the line, links to a few behind them.
+
+    Nothing that is measured opens those behind. To remove so many true files would slow down the making of
+    others for minutes: ext4 passes over the inodes that were freed a short while ago, one by one.
+    """
     folder.mkdir()
-    pattern = _ticket()
-    content = codec.write_ticket(pattern)
-    for _ in range(jobs):
-        job = str(uuid.uuid4())
-        descriptor = os.open(folder / f"{job}_job.json", os.O_WRONLY | os.O_CREAT, 0o644)
-        os.write(descriptor, content.replace(pattern.id.encode(), job.encode()))
-        os.close(descriptor)
+    for _ in range(min(jobs, _WHOLE)):
+        ticket = _ticket()
+        path = folder / f"{ticket.id}_job.json"
+        path.write_bytes(codec.write_ticket(ticket))
+        # A store that has lost its index lines jobs up by the age of their files.
+        os.utime(path, (ticket.created_at - 3600,) * 2)
+    original = folder / "none"
+    for number in range(jobs - _WHOLE):
+        path = folder / f"{uuid.uuid4()}_job.json"
+        if number % _LINKS:
+            path.hardlink_to(original)
+        else:
+            path.touch()
+            original = path
+    os.sync()
