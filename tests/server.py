@@ -55,7 +55,11 @@ class Server:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

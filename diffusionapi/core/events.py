@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Discriminator
 
 PhaseName = Literal["loading", "generation", "initial generation", "upscaling", "saving"]
 
@@ -92,7 +94,10 @@ class Cancelled:
     kind: Literal["cancelled"] = "cancelled"
 
 
-Event = Queued | Started | Phase | Step | Saving | Finished | Failed | Cancelled
+Event = Annotated[
+    Queued | Started | Phase | Step | Saving | Finished | Failed | Cancelled, Discriminator("kind")
+]
+"""`kind` tells a reader of JSON which one it is, without trying them all."""
 
 
 @dataclass(frozen=True, slots=True)

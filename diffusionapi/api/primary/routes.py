@@ -39,12 +39,15 @@ def face(error: Error) -> Response:
     return response
 
 
-def _service(request: Request) -> Service:
+# Dependencies are coroutines: FastAPI would send plain functions through its threads, at twice a poll's cost.
+
+
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _job_id(job_id: Annotated[str, Path(description="As `POST /txt2img` gave it")]) -> str:
+async def _job_id(job_id: Annotated[str, Path(description="As `POST /txt2img` gave it")]) -> str:
     if not _JOB_ID.fullmatch(job_id):
         raise UnknownJob(job_id[:100])
     return job_id
@@ -233,7 +236,7 @@ async def cancel_job(core: Core, job_id: JobId) -> schemas.CancelResponse:
     return schemas.CancelResponse(job_id=job_id, state="cancelled" if progress.state.ended else "cancelling")
 
 
-def _known_job(core: Core, job_id: JobId) -> str:
+async def _known_job(core: Core, job_id: JobId) -> str:
     """Refuse an unknown job while the answer can still be a 404."""
     core.look(job_id)
     return job_id
