@@ -130,6 +130,7 @@ def _ticket() -> Ticket:
         seed=1,
         file_type="jpg",
         quality=85,
+        clip_skip=None,
         loras=(),
         hires=None,
         refiner=None,

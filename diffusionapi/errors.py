@@ -11,6 +11,8 @@
     ├── JobEnded                409  what was asked for needs a job that has not ended
     ├── QueueFull               429
     ├── Misconfigured           500  a setting or a file of the operator is wrong
+    ├── BrokenModel             500  a model's file is damaged, missing, half-downloaded or of an unknown kind
+    ├── PullFailed                -  a model could not be downloaded
     ├── StorageUnavailable      503  the queue or the pictures cannot be reached
     │   └── StorageFull         507
     └── EngineDied                -  the engine's process is gone; the worker answers for it
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 class Error(Exception):
@@ -133,3 +136,19 @@ class EngineDied(Error):
     """Raised to the worker only; what a client reads is the failure the worker makes of it."""
 
     code = "engine_died"
+
+
+class BrokenModel(Error):
+    code = "broken_model"
+
+    def __init__(self, path: Path, problem: str) -> None:
+        # Enough of the path to find the file, and none of how this machine is laid out.
+        parts = path.parts
+        start = parts.index("snapshots") - 1 if "snapshots" in parts else -3
+        super().__init__(f"{'/'.join(parts[start:])} cannot be used: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class PullFailed(Error):
+    code = "pull_failed"

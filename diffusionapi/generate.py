@@ -20,7 +20,7 @@ from diffusionapi.api.primary.schemas import Txt2ImgRequest
 from diffusionapi.api.validation import as_refusal
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.core.events import Failed, Phase, Step
-from diffusionapi.engine.build import build
+from diffusionapi.engine.build import build, with_engine
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.errors import BadJson, Error
 from diffusionapi.settings import Settings
@@ -59,7 +59,7 @@ _BAR = "{desc}: {percentage:3.0f}%|{bar:30}| {elapsed}"
 def main() -> None:
     options = _parser().parse_args()
     try:
-        settings = Settings.load()
+        settings = with_engine(Settings.load())
         body = _request(_asked_for(options), options.out)
         ticket = translate.ticket(body, Catalog(settings), settings)
         rendered = render(ticket.request, settings)

@@ -22,6 +22,7 @@ from diffusionapi.api.dialect import as_error
 from diffusionapi.api.primary import routes as primary
 from diffusionapi.blobs.folder import FolderBlobs
 from diffusionapi.catalog.catalog import Catalog
+from diffusionapi.engine.build import with_engine
 from diffusionapi.errors import Misconfigured
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.open import open_store
@@ -43,6 +44,7 @@ or listen to `/queue/{job_id}/events`.
 
 def create_app(settings: Settings) -> FastAPI:
     """A server. Nothing is opened, made or started before its lifespan begins."""
+    settings = with_engine(settings)
     app = FastAPIOffline(
         title="diffusionapi",
         version=__version__,

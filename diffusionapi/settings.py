@@ -68,13 +68,30 @@ class Settings(BaseSettings):
     job_ttl: Seconds = Field(86400, description="Seconds a finished job waits to be fetched.")
     job_timeout: Seconds = Field(600, description="Seconds one attempt at a job may take.")
 
-    engine: Literal["diffusers", "fake"] = Field(
-        "fake", description="What renders: 'fake' draws seeded shapes without a model."
+    embeddings_dir: Path = Field(Path("stable_diffusion/embeddings"), description="Textual inversions.")
+    allow_pickles: bool = Field(
+        False, description="Also load .ckpt models, through a reader that takes weights only."
+    )
+    device: str = Field(
+        "auto", pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$", description="auto, cpu, cuda, cuda:N or mps."
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="Of the networks; auto takes the fastest that is safe on the device."
+    )
+    model_memory_mb: int = Field(
+        0, ge=0, description="Memory of the device for loaded models, in MiB; 0 takes three fifths of it."
+    )
+
+    engine: Literal["diffusers", "fake"] | None = Field(
+        None,
+        description="diffusers, or fake (seeded shapes). Empty: fake while no model is installed.",
     )
     workers: int | None = Field(
         None, ge=0, le=64, description="Engine processes of this server; 0 for none. Empty: one per device."
     )
-    max_batch: int = Field(1, ge=1, le=64, description="Jobs that one engine process renders side by side.")
+    max_batch: int | None = Field(
+        None, ge=1, le=64, description="Jobs an engine renders side by side. Empty: 8 on a GPU, else 1."
+    )
     fake_step_seconds: float = Field(
         0.02, ge=0, allow_inf_nan=False, description="How long a step of the fake engine takes."
     )
@@ -113,15 +130,32 @@ def _sentence(field: str, value: object, message: str) -> str:
 
 def main() -> None:
     """Print every setting with its value and meaning."""
+    if sys.argv[1:] == ["--markdown"]:
+        print(_table())  # noqa: T201
+        return
     settings = Settings.load()
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        shown = "" if value is None else str(value)
-        if field.annotation is SecretStr:
-            shown = "*****" if value.get_secret_value() else ""
         mark = " " if value == field.default else "*"
-        print(f"{mark} {name.upper()}={shown}\n      {field.description}")  # noqa: T201
+        print(f"{mark} {name.upper()}={_shown(value)}\n      {field.description}")  # noqa: T201
     print("\n* differs from the default")  # noqa: T201
+
+
+def _table() -> str:
+    """The defaults as the README lists them."""
+    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        shown = "the project's folder" if field.default == PROJECT else _shown(field.default)
+        code = f"`{shown}`" if shown and field.default != PROJECT else shown
+        rows.append(f"| `{name.upper()}` | {code} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _shown(value: object) -> str:
+    """A value for people; of a secret, only whether there is one."""
+    if isinstance(value, SecretStr):
+        return "*****" if value.get_secret_value() else ""
+    return "" if value is None else str(value)
 
 
 if __name__ == "__main__":

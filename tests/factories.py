@@ -23,6 +23,7 @@ REQUEST = GenerationRequest(
     seed=7,
     file_type="png",
     quality=85,
+    clip_skip=None,
     loras=(),
     hires=None,
     refiner=None,

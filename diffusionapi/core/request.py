@@ -49,6 +49,7 @@ class GenerationRequest:
     seed: int
     file_type: FileType
     quality: int
+    clip_skip: int | None
     loras: tuple[Lora, ...]
     hires: Hires | None
     refiner: Refiner | None

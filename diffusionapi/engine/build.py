@@ -1,10 +1,11 @@
-"""Which engine the settings name, and what is known of it without loading it."""
+"""Which engine the settings name, on which devices, and how one is made. Asking does not load torch."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusionapi.errors import Misconfigured
+from diffusionapi.catalog import scan
 
 if TYPE_CHECKING:
     from diffusionapi.engine.engine import Engine
@@ -12,22 +13,38 @@ if TYPE_CHECKING:
 
 BUILD = "diffusionapi.engine.build:build"
 
+_GPU_BATCH = 8
+"""Pictures side by side on a GPU, most of which one alone leaves idle; a CPU gains nothing by it."""
+
+
+def with_engine(settings: Settings) -> Settings:
+    """The settings with an engine named: the real one when there is a model for it, else the fake."""
+    if settings.engine is not None:
+        return settings
+    installed = scan.models(settings.path(settings.models_dir))
+    return settings.model_copy(update={"engine": "diffusers" if installed else "fake"})
+
+
+def devices(settings: Settings) -> list[str]:
+    """The devices that a server's engines run on, one each unless WORKERS says otherwise."""
+    if settings.engine == "fake":
+        return ["cpu"]
+    if settings.device != "auto":
+        return [settings.device]
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return [f"cuda:{number}" for number in range(gpus)] or ["auto"]
+
 
 def build(settings: Settings) -> Engine:
     """The engine itself, in this process."""
-    match settings.engine:
-        case "fake":
-            from diffusionapi.engine.fake import FakeEngine
+    if settings.engine == "fake":
+        from diffusionapi.engine.fake import FakeEngine
 
-            return FakeEngine(capacity=settings.max_batch, step_seconds=settings.fake_step_seconds)
-        case "diffusers":
-            raise Misconfigured("Setting ENGINE: 'diffusers' is not part of this version; use ENGINE=fake")
+        return FakeEngine(capacity=settings.max_batch or 1, step_seconds=settings.fake_step_seconds)
 
+    from diffusionapi.engine.running import DiffusionEngine
+    from diffusionapi.engine.workshop import Workshop
 
-def devices(settings: Settings) -> int:
-    """How many devices the engine can use, which is how many of it a server runs unless WORKERS says."""
-    match settings.engine:
-        case "fake":
-            return 1
-        case "diffusers":
-            raise Misconfigured("Setting ENGINE: 'diffusers' is not part of this version; use ENGINE=fake")
+    workshop = Workshop(settings)
+    gpu = workshop.device.type == "cuda"
+    return DiffusionEngine(workshop, capacity=settings.max_batch or (_GPU_BATCH if gpu else 1))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import threading
 
 from diffusionapi import logs
 from diffusionapi.blobs.folder import FolderBlobs
+from diffusionapi.engine.build import with_engine
 from diffusionapi.errors import Misconfigured, StorageUnavailable
 from diffusionapi.jobs.open import open_store
 from diffusionapi.settings import Settings
@@ -15,8 +17,13 @@ from diffusionapi.worker.pool import WorkerPool
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m diffusionapi.worker",
+        description="Work on the jobs of JOB_STORE until the process is told to stop. Settings come from the "
+        "environment and .env; `python -m diffusionapi.settings` prints them.",
+    ).parse_args()
     try:
-        settings = Settings.load()
+        settings = with_engine(Settings.load())
         if settings.job_store == "memory:":
             raise Misconfigured(
                 "Setting JOB_STORE: 'memory:' cannot be shared with a worker; use 'file:queue'"

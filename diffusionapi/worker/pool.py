@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diffusionapi.engine.build import BUILD, devices
@@ -29,13 +30,16 @@ class WorkerPool:
     def __init__(
         self, settings: Settings, store: JobStore, blobs: FolderBlobs, *, slots: Path | None
     ) -> None:
-        count = devices(settings) if settings.workers is None else settings.workers
+        places = devices(settings)
+        count = len(places) if settings.workers is None else settings.workers
         self._workers = [
             Worker(
                 f"{socket.gethostname()}-{os.getpid()}-{number}",
                 store,
                 blobs,
-                lambda: ProcessEngine(BUILD, settings),
+                partial(
+                    ProcessEngine, BUILD, settings.model_copy(update={"device": places[number % len(places)]})
+                ),
                 job_timeout=settings.job_timeout,
                 slot=None if slots is None else Slot(slots / f"worker-{number}.lock"),
             )

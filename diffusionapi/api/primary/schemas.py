@@ -89,6 +89,9 @@ class Txt2ImgRequest(_Request):
         "jpg", description="File type of the picture"
     )
     jpeg_quality: Int = Field(85, ge=1, le=100, description="Quality of a JPEG")
+    clip_skip: Annotated[int, Field(ge=1, le=12), BeforeValidator(_no_bool)] | None = Field(
+        None, description="Text encoder's layer, 1 is the last; default: the model's own"
+    )
     loras: list[Annotated[LoraUse, BeforeValidator(_lora, json_schema_input_type=LoraUse | str)]] = Field(
         [], max_length=32, description="LoRAs, as objects or as bare names (scale 1.0)"
     )
@@ -212,6 +215,9 @@ class LoraInfo(BaseModel):
 
 class LorasResponse(BaseModel):
     status: Literal["success"] = "success"
+    clip_skip: Annotated[int, Field(ge=1, le=12), BeforeValidator(_no_bool)] | None = Field(
+        None, description="Text encoder's layer, 1 is the last; default: the model's own"
+    )
     loras: list[LoraInfo]
 
 

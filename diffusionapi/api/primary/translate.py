@@ -19,6 +19,7 @@ from diffusionapi.api.primary.schemas import (
 )
 from diffusionapi.core import sampling
 from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.core.lora_tags import take_loras
 from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner
 from diffusionapi.errors import BadRequest
 
@@ -50,8 +51,9 @@ def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket
         schedule_field="scheduler_type",
     )
     width, height = (_side(name, getattr(body, name), settings.max_side) for name in ("width", "height"))
+    prompt, tagged = _tagged(body.prompt, catalog)
     request = GenerationRequest(
-        prompt=body.prompt,
+        prompt=prompt,
         negative_prompt=body.negative_prompt,
         model=model.name,
         width=width,
@@ -63,7 +65,8 @@ def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket
         seed=secrets.randbelow(MAX_SEED + 1) if body.seed in (None, -1) else body.seed,
         file_type=body.fileType,
         quality=body.jpeg_quality,
-        loras=tuple(_lora(use, place, catalog) for place, use in enumerate(body.loras)),
+        clip_skip=body.clip_skip,
+        loras=(*(_lora(use, place, catalog) for place, use in enumerate(body.loras)), *tagged),
         hires=_hires(body, catalog),
         refiner=_refiner(body, catalog),
     )
@@ -80,6 +83,12 @@ def _side(name: str, pixels: int, largest: int) -> int:
 
 def _lora(use: LoraUse, place: int, catalog: Catalog) -> Lora:
     return Lora(catalog.lora(use.name, f"loras[{place}]").name, use.scale)
+
+
+def _tagged(prompt: str, catalog: Catalog) -> tuple[str, list[Lora]]:
+    """The prompt without its LoRA tags, and the LoRAs they name."""
+    text, tags = take_loras(prompt)
+    return text, [Lora(catalog.lora(tag.name, "prompt").name, tag.scale) for tag in tags]
 
 
 def _hires(body: Txt2ImgRequest, catalog: Catalog) -> Hires | None:

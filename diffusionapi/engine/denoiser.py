@@ -1,0 +1,145 @@
+"""Questions of many pictures answered by one call of one network.
+
+A UNet takes a timestep a row, so pictures with different prompts, seeds, samplers, levels and guidance
+share a call, as long as weights, latent shape and the length of their prompts agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.engine.prompts.cache import Encoded
+    from diffusionapi.engine.samplers.levels import NoiseTable
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The network that is asked: a model, its noise levels, and the adapters that must be on it."""
+
+    model: LoadedModel
+    table: NoiseTable
+    adapters: Hashable = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a picture is to show at a step: prompts with their weights, and what it should not show.
+
+    `sizes` are SDXL's numbers on size and crop (and the refiner's on looks), for each of the two sides.
+    """
+
+    positive: tuple[tuple[Encoded, float], ...]
+    negative: Encoded
+    positive_sizes: tuple[float, ...] = ()
+    negative_sizes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One picture's question: what is the clean picture behind `x`, a latent x0 + sigma * noise?"""
+
+    weights: Weights
+    x: Tensor
+    sigma: float
+    words: Words
+    guidance: float
+
+    @property
+    def lane(self) -> Hashable:
+        """Calls of one lane can share a network call."""
+        return (
+            self.weights.model.name,
+            self.weights.adapters,
+            tuple(self.x.shape),
+            tuple(self.words.negative.context.shape),
+        )
+
+    @property
+    def guided(self) -> bool:
+        """At guidance 1 the negative side cancels out, so it is not asked for."""
+        return self.guidance != 1 or len(self.words.positive) != 1 or self.words.positive[0][1] != 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    x: Tensor
+    sigma: float
+    encoded: Encoded
+    sizes: tuple[float, ...]
+
+
+def answer(calls: Sequence[Call]) -> list[Tensor]:
+    """The predicted clean latents, one for each call; all calls are of one lane."""
+    weights = calls[0].weights
+    rows = [row for call in calls for row in _rows(call)]
+    predicted = _clean(weights, rows)
+    answers, first = [], 0
+    for call in calls:
+        count = len(call.words.positive) + call.guided
+        answers.append(_guide(call, predicted[first : first + count]))
+        first += count
+    return answers
+
+
+def _rows(call: Call) -> list[_Row]:
+    words = call.words
+    rows = [_Row(call.x, call.sigma, encoded, words.positive_sizes) for encoded, _ in words.positive]
+    if call.guided:
+        rows.append(_Row(call.x, call.sigma, words.negative, words.negative_sizes))
+    return rows
+
+
+def _guide(call: Call, predicted: Tensor) -> Tensor:
+    """Classifier-free guidance, for composed prompts the weighted sum of their directions."""
+    if not call.guided:
+        return predicted[0]
+    negative = predicted[-1]
+    guided = negative.clone()
+    for side, (_, weight) in zip(predicted[:-1], call.words.positive, strict=True):
+        guided += call.guidance * weight * (side - negative)
+    return guided
+
+
+def _clean(weights: Weights, rows: Sequence[_Row]) -> Tensor:
+    """x0 of every row. The network sees x / sqrt(1 + sigma²), whose variance is preserved."""
+    model = weights.model
+    x = torch.stack([row.x for row in rows])
+    sigma = torch.tensor([row.sigma for row in rows], dtype=torch.float32).view(-1, 1, 1, 1)
+    sigma = sigma.to(x.device, non_blocking=True)
+    times = torch.tensor([weights.table.t_of(row.sigma) for row in rows], dtype=torch.float32)
+    scale = (1 + sigma.square()).rsqrt()
+    output: Tensor = model.unet(
+        (x * scale).to(model.dtype),
+        times.to(x.device, non_blocking=True),
+        encoder_hidden_states=torch.stack([row.encoded.context for row in rows]),
+        added_cond_kwargs=_sizes(rows, model.dtype),
+        return_dict=False,
+    )[0].float()
+    if model.prediction == "v_prediction":
+        # v = alpha * noise - sqrt(1 - alpha²) * x0 (Salimans and Ho 2022, arXiv:2202.00512)
+        return x * scale.square() - output * sigma * scale
+    return x - sigma * output
+
+
+def _sizes(rows: Sequence[_Row], dtype: torch.dtype) -> dict[str, Tensor] | None:
+    pooled = [row.encoded.pooled for row in rows]
+    if pooled[0] is None or not rows[0].sizes:
+        return None
+    embeds = torch.stack([one for one in pooled if one is not None])
+    sizes = torch.tensor([row.sizes for row in rows], dtype=dtype, device=embeds.device)
+    return {"text_embeds": embeds, "time_ids": sizes}
+
+
+def timestep(table: NoiseTable, sigma: float) -> int:
+    """The whole timestep nearest to a level."""
+    return math.floor(table.t_of(sigma) + 0.5)

@@ -1,0 +1,53 @@
+"""Which device an engine runs on, and in which precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from diffusionapi.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from diffusionapi.settings import Settings
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Processors with any of these compute bf16 about twice as fast as fp32; others emulate it."""
+
+
+def device(settings: Settings) -> torch.device:
+    """The device that DEVICE names, or the best there is."""
+    if settings.device != "auto":
+        chosen = torch.device(settings.device)
+        if chosen.type == "cuda" and not torch.cuda.is_available():
+            raise Misconfigured(f"Setting DEVICE: {settings.device!r}, but torch finds no CUDA device")
+        return chosen
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def dtype(settings: Settings, device: torch.device) -> torch.dtype:
+    """The precision that PRECISION names, or the fastest that is safe there."""
+    if settings.precision != "auto":
+        return _DTYPES[settings.precision]
+    match device.type:
+        case "cuda":
+            return (
+                torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+            )
+        case "cpu":
+            return torch.bfloat16 if _cpu_flags() & _BF16_FLAGS else torch.float32
+        case _:
+            return torch.float32
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return set(flags.partition(":")[2].split())

@@ -1,0 +1,92 @@
+"""Says what a model is, from its configuration or its tensors' shapes, without weights and without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from diffusionapi.engine.models import folders, predictions
+from diffusionapi.engine.models.families import (
+    TEXT_ENCODERS,
+    UNET,
+    VAE,
+    Family,
+    Prediction,
+    family_of_tensors,
+)
+from diffusionapi.engine.models.header import PICKLES, Header, read_header
+from diffusionapi.engine.models.places import resolve
+from diffusionapi.errors import BrokenModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from diffusionapi.engine.models.header import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`path` is what is loaded, `bytes` the weights on disk, `parameters` their number: times the size of one
+    in the chosen type, that is the memory the model will take."""
+
+    path: Path
+    family: Family
+    prediction: Prediction
+    kind: Literal["folder", "file"]
+    bytes: int
+    parameters: int
+    zero_snr: bool = False
+
+
+def inspect(path: Path, *, pickles: bool = False) -> Found:
+    """What lies at `path`. BrokenModel, naming the file, when it is plain from here that it cannot load."""
+    path = resolve(path)
+    return _folder(path, pickles=pickles) if path.is_dir() else _file(path, pickles=pickles)
+
+
+def _folder(path: Path, *, pickles: bool) -> Found:
+    family = folders.family(path)
+    scheduler = folders.read_config(path / folders.SCHEDULER)
+    entries: list[Entry] = []
+    for component in folders.components(family):
+        folders.read_config(path / component / "config.json")
+        for file in folders.weight_files(path / component, half=True, pickles=pickles):
+            entries += read_header(file).tensors.values()
+    return Found(
+        path,
+        family,
+        predictions.of_scheduler(path / folders.SCHEDULER, scheduler),
+        "folder",
+        *_sizes(entries),
+        zero_snr=bool(scheduler.get("rescale_betas_zero_snr")),
+    )
+
+
+def _file(path: Path, *, pickles: bool) -> Found:
+    header = checkpoint(path, pickles=pickles)
+    family = family_of_tensors(header)
+    prefixes = [UNET, VAE, *(prefix for one in TEXT_ENCODERS[family] for prefix in one.origins)]
+    entries = [one for name, one in header.tensors.items() if name.startswith(tuple(prefixes))]
+    return Found(
+        path,
+        family,
+        predictions.of_checkpoint(header, family),
+        "file",
+        *_sizes(entries),
+        zero_snr=predictions.zero_snr(header),
+    )
+
+
+def checkpoint(path: Path, *, pickles: bool) -> Header:
+    """The header of a single-file checkpoint, if such files are allowed."""
+    if path.suffix in PICKLES and not pickles:
+        raise BrokenModel(
+            path, "it is a pickle, which can run code; convert it to safetensors, or allow pickles"
+        )
+    return read_header(path)
+
+
+def _sizes(entries: Iterable[Entry]) -> tuple[int, int]:
+    entries = list(entries)
+    return sum(one.bytes for one in entries), sum(one.values for one in entries)

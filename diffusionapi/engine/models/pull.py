@@ -1,0 +1,135 @@
+"""Downloads a model from the Hugging Face hub: only the files it needs, in half precision if it can."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from diffusionapi.engine.models import folders
+from diffusionapi.engine.models.places import INDEX
+from diffusionapi.errors import PullFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+_TOKENIZERS = ("tokenizer", "tokenizer_2")
+_TOKENIZER_FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
+
+
+def pull(
+    name: str,
+    to: Path,
+    *,
+    token: str | None = None,
+    file: str | None = None,
+    pickles: bool = False,
+    endpoint: str | None = None,
+) -> Path:
+    """Download `org/name` into the folder `to`; the same call goes on where an earlier one was cut off."""
+    import httpx2
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    folder = to / f"models--{name.replace('/', '--')}"
+    try:
+        info = HfApi(endpoint=endpoint, token=token).model_info(name, files_metadata=True)
+        sizes = {one.rfilename: one.size or 0 for one in info.siblings or []}
+        files = [file] if file else wanted(name, list(sizes), pickles=pickles)
+        _refuse_if_missing(name, files, sizes)
+        _refuse_if_full(folder, files, sizes)
+        folder.mkdir(parents=True, exist_ok=True)
+        snapshot_download(
+            name,
+            revision=info.sha,
+            local_dir=folder,
+            allow_patterns=[_literally(one) for one in files],
+            token=token,
+            endpoint=endpoint,
+        )
+    except HFValidationError as error:
+        raise PullFailed(f"{name!r} is no name of a model; it looks like org/name") from error
+    except (OSError, httpx2.HTTPError) as error:
+        raise PullFailed(_sentence(name, error)) from error
+    return folder
+
+
+def wanted(name: str, files: Sequence[str], *, pickles: bool = False) -> list[str]:
+    """Of all files of a repository, those that this server uses."""
+    if INDEX in files:
+        return list(_of_folder(name, files, pickles))
+    checkpoints = [one for one in files if "/" not in one and one.endswith(".safetensors")]
+    if len(checkpoints) == 1:
+        return checkpoints
+    if checkpoints:
+        raise PullFailed(f"{name} holds several checkpoints; pick one with --file: {', '.join(checkpoints)}")
+    raise PullFailed(f"{name} holds neither {INDEX} nor a .safetensors checkpoint")
+
+
+def _of_folder(name: str, files: Sequence[str], pickles: bool) -> Iterator[str]:
+    known = set(files)
+    yield INDEX
+    yield from known & {folders.SCHEDULER}
+    for tokenizer in _TOKENIZERS:
+        yield from sorted(known & {f"{tokenizer}/{one}" for one in _TOKENIZER_FILES})
+    for component in _COMPONENTS:
+        inside = {one.removeprefix(f"{component}/") for one in files if one.startswith(f"{component}/")}
+        if not inside:
+            continue
+        yield f"{component}/config.json"
+        chosen = folders.choose(inside, half=True) or (folders.choose_pickle(inside) if pickles else None)
+        if chosen is None:
+            hint = "; allow pickles to take them" if folders.choose_pickle(inside) else ""
+            raise PullFailed(f"{name} has no safetensors weights in {component}{hint}")
+        yield f"{component}/{chosen}"
+        yield from sorted(f"{component}/{one}" for one in folders.shards_of(chosen, inside))
+
+
+def _refuse_if_missing(name: str, files: Sequence[str], sizes: Mapping[str, int]) -> None:
+    for one in files:
+        if one not in sizes:
+            raise PullFailed(f"{name} has no file {one}")
+
+
+def _refuse_if_full(folder: Path, files: Sequence[str], sizes: Mapping[str, int]) -> None:
+    there = folder
+    while not there.exists():
+        there = there.parent
+    missing = sum(sizes[one] for one in files if not (folder / one).exists())
+    free = shutil.disk_usage(there).free
+    if missing > free:
+        raise PullFailed(
+            f"The model needs {missing / 1e9:.1f} GB and {free / 1e9:.1f} GB are free in {there}"
+        )
+
+
+def _literally(name: str) -> str:
+    """As a pattern that matches only this name."""
+    return "".join(f"[{one}]" if one in "*?[" else one for one in name)
+
+
+def _sentence(name: str, error: Exception) -> str:
+    import httpx2
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{name}"
+    match error:
+        case errors.OfflineModeIsEnabled():
+            return "HF_HUB_OFFLINE is set; unset it to download"
+        case errors.GatedRepoError():
+            return f"{name} is gated: accept its terms at {page} and set HUGGINGFACE_TOKEN to your token"
+        case errors.RepositoryNotFoundError():
+            return f"There is no model {name} on the hub, or it is private: then set HUGGINGFACE_TOKEN"
+        case errors.HfHubHTTPError():
+            return f"The hub answered {error.response.status_code} for {name}; try again later"
+        case httpx2.HTTPError() | errors.LocalEntryNotFoundError():
+            return f"The hub cannot be reached ({error}); try again, it goes on from here"
+        case _:
+            return f"Downloading {name} failed: {error}"

@@ -1,0 +1,180 @@
+"""The running set: generations side by side, moved on by one network call a step.
+
+Every generation is a generator (recipe.py) that tells what happens and asks questions. A step collects what
+all of them ask, takes those that can share a network call, and makes that one call. Generations join and
+leave between steps; each has randomness of its own, so its neighbours never change its picture.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from diffusionapi.core.events import Cancelled, Failed, Failure
+from diffusionapi.engine import denoiser
+from diffusionapi.engine.denoiser import Call
+from diffusionapi.engine.engine import Rendered
+from diffusionapi.engine.recipe import Pause, generate
+from diffusionapi.errors import Error
+from diffusionapi.logs import about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable, Iterator
+
+    from torch import Tensor
+
+    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.engine.engine import EngineEvent, Happening
+    from diffusionapi.engine.recipe import Moment
+    from diffusionapi.engine.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 5.0
+"""Seconds that pictures of other weights wait for their turn, at most, while the present ones go on."""
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    job_id: str
+    moments: Generator[Moment, Tensor | None, None]
+    asked: Call | None = None
+    answer: Tensor | None = None
+    waiting_since: float = field(default_factory=time.monotonic)
+
+
+class DiffusionEngine:
+    def __init__(self, workshop: Workshop, *, capacity: int) -> None:
+        self.capacity = capacity
+        self._workshop = workshop
+        self._running: dict[str, _Running] = {}
+        self._cancelled: list[str] = []
+        self._current: Hashable = None
+
+    def admit(self, job_id: str, request: GenerationRequest) -> None:
+        self._running[job_id] = _Running(job_id, generate(request, self._workshop))
+
+    def cancel(self, job_id: str) -> None:
+        if job_id in self._running:
+            self._cancelled.append(job_id)
+
+    def step(self, timeout: float) -> list[Happening]:
+        if not self._running:
+            time.sleep(timeout)
+            return []
+        happened: list[Happening] = [(job_id, Cancelled()) for job_id in self._take_cancelled()]
+        with torch.inference_mode():
+            for one in list(self._running.values()):
+                happened += [(one.job_id, event) for event in self._advance(one)]
+            happened += self._answer(self._next_turn())
+        return happened
+
+    def close(self) -> None:
+        for one in self._running.values():
+            one.moments.close()
+        self._running.clear()
+        self._workshop.close()
+
+    def _take_cancelled(self) -> Iterator[str]:
+        for job_id in self._cancelled:
+            if (one := self._running.pop(job_id, None)) is not None:
+                one.moments.close()
+                yield job_id
+        self._cancelled.clear()
+
+    # --- one generation ---------------------------------------------------------------------------------
+
+    def _advance(self, one: _Running) -> Iterator[EngineEvent]:
+        """Let a generation go on until it asks the network, or ends. It may be asking already."""
+        while one.asked is None:
+            try:
+                moment = one.moments.send(one.answer)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this generation and no other
+                yield self._fail(one, error)
+                return
+            one.answer = None
+            if isinstance(moment, Call):
+                one.asked, one.waiting_since = moment, time.monotonic()
+                return
+            if isinstance(moment, Pause):
+                return
+            yield moment
+            if isinstance(moment, Rendered):
+                one.moments.close()
+                del self._running[one.job_id]
+                return
+
+    def _fail(self, one: _Running, error: Exception) -> Failed:
+        self._running.pop(one.job_id, None)
+        one.moments.close()
+        return Failed(_failure(error, one.job_id))
+
+    # --- the network ------------------------------------------------------------------------------------
+
+    def _next_turn(self) -> list[_Running]:
+        """Whom the next network call is for: the lane of whoever waits longest among the present weights.
+
+        Other weights take over when the present ones have nothing to ask, or have gone on for long enough.
+        """
+        asking = [one for one in self._running.values() if one.asked is not None]
+        if not asking:
+            return []
+        first = min(asking, key=lambda one: one.waiting_since)
+        own = [one for one in asking if _weights(one) == self._current]
+        if own and time.monotonic() - first.waiting_since < _PATIENCE:
+            first = min(own, key=lambda one: one.waiting_since)
+        self._current = _weights(first)
+        return [one for one in asking if _lane(one) == _lane(first)]
+
+    def _answer(self, turn: list[_Running]) -> list[Happening]:
+        """Make the call; when memory runs out, make it for half as many."""
+        if not turn:
+            return []
+        calls = [one.asked for one in turn if one.asked is not None]
+        try:
+            self._workshop.activate(calls[0].weights)
+            answers = denoiser.answer(calls)
+        except torch.OutOfMemoryError as error:
+            self._workshop.free_memory()
+            if len(turn) == 1:
+                return [(turn[0].job_id, self._fail(turn[0], error))]
+            half = len(turn) // 2
+            return self._answer(turn[:half]) + self._answer(turn[half:])
+        except Exception as error:  # noqa: BLE001 - a network that fails ends the pictures that asked it
+            return [(one.job_id, self._fail(one, error)) for one in turn]
+        for one, answer in zip(turn, answers, strict=True):
+            one.asked, one.answer = None, answer
+        return []
+
+
+def _weights(one: _Running) -> Hashable:
+    assert one.asked is not None
+    return one.asked.weights.model.name, one.asked.weights.adapters
+
+
+def _lane(one: _Running) -> Hashable:
+    assert one.asked is not None
+    return one.asked.lane
+
+
+_FAILURES: dict[type[Exception], Callable[[Exception], Failure]] = {
+    torch.OutOfMemoryError: lambda _: Failure(
+        "out_of_memory",
+        "The device ran out of memory; lower width and height, the hires scale, or the number of LoRAs",
+    ),
+    Error: lambda error: Failure(getattr(error, "code", "error"), str(error)),
+}
+
+
+def _failure(error: Exception, job_id: str) -> Failure:
+    for kind, describe in _FAILURES.items():
+        if isinstance(error, kind):
+            return describe(error)
+    log.error("the generation failed", exc_info=error, extra=about(job_id))
+    return Failure(
+        "generation_failed", f"The engine failed at this picture ({type(error).__name__}); see its log"
+    )

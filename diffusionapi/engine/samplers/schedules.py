@@ -1,0 +1,204 @@
+"""Plans: which noise levels a sampler visits, what it starts from, how many network calls that takes.
+
+Schedules and their tails follow AUTOMATIC1111 (A1111 below).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffusionapi.engine.samplers.levels import GRIDS, NoiseTable, log_spaced, spread, uniform
+from diffusionapi.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+__all__ = ["FEWEST_STEPS", "NoiseTable", "Plan", "img2img_plan", "plan"]
+
+FEWEST_STEPS = {"DDIM": 2, "PLMS": 2, "UniPC": 3}
+"""Those that need more than one."""
+
+_TWO_CALLS_A_STEP = {"Heun", "DPM2", "DPM++ 2S a", "DPM++ SDE", "DPM++ SDE Karras"}
+_MOST_LEVELS = 50_000
+"""Bounds the schedule that a second pass of nearly no strength is the tail of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sampler needs to know of a schedule, model and strength.
+
+    The scales turn unit noise and an encoded picture into the first latents, and the last latents into
+    what the VAE expects: the samplers work on x0 + sigma * noise, but those with timesteps begin and end
+    where variance is preserved.
+    """
+
+    sigmas: tuple[float, ...]
+    """Descending. Ends with 0 unless the sampler stops at a level of its own."""
+    calls: int | None
+    """Network calls in all; None where the sampler finds out on its way."""
+    noise_scale: float
+    limits: tuple[float, float]
+    """Lowest (not 0) and highest level of the whole schedule, also where only its tail is run."""
+    image_scale: float = 1.0
+    end_scale: float = 1.0
+    told: tuple[float, ...] = ()
+    """What the network is told the levels are, where that differs from `sigmas`."""
+
+    def start(self, noise: Tensor, image: Tensor | None = None) -> Tensor:
+        """The first latents from unit noise, and for img2img from an encoded picture."""
+        x = noise * self.noise_scale
+        return x if image is None else x + image * self.image_scale
+
+    def progress(self, calls_done: int, level: float) -> float:
+        """The share that is done, 0..1; `level` is that of the pending Ask."""
+        if self.calls is not None:
+            return min(calls_done / self.calls, 1.0) if self.calls else 1.0
+        span = math.log(self.sigmas[0] / self.sigmas[-1])
+        return min(max(math.log(self.sigmas[0] / level) / span, 0.0), 1.0) if span > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    sampler: str
+    schedule: str
+    steps: int
+    """How many the schedule is made for."""
+    tail: int | None = None
+    """Which part of it is run: A1111's t_enc, None for the whole."""
+
+    def cut(self, levels: list[float]) -> list[float]:
+        """The lowest `tail` + 1 levels.
+
+        A1111 counts them from the top, which comes out higher than the strength asked for where the grid
+        "ddim" has more levels than steps.
+        """
+        return levels if self.tail is None else levels[-self.tail - 1 :]
+
+
+def plan(sampler: str, schedule: str, steps: int, table: NoiseTable) -> Plan:
+    """From pure noise. `schedule` is the effective one of `core.sampling`."""
+    _check(sampler, steps)
+    return _PLANNERS.get(sampler, _on_grid)(_Wanted(sampler, schedule, steps), table)
+
+
+def img2img_plan(
+    sampler: str, schedule: str, steps: int, strength: float, table: NoiseTable, *, fixed_steps: bool
+) -> Plan:
+    """The tail of a schedule, for a picture that is to change by `strength` (0..1).
+
+    img2img cuts the tail out of a schedule of `steps`; a second pass (`fixed_steps`) lengthens the
+    schedule so that the tail itself has `steps`. Strength 0 leaves a second pass nothing to do.
+    """
+    _check(sampler, steps)
+    strength = min(strength, 0.999)
+    if not fixed_steps:
+        wanted = _Wanted(sampler, schedule, steps, int(strength * steps))
+    elif strength > 0:
+        length = max(min(int(steps / strength), _MOST_LEVELS), steps)
+        wanted = _Wanted(sampler, schedule, length, steps - 1)
+    else:
+        limits = (table.sigma_min, table.sigma_max)
+        return Plan(sigmas=(table.sigma_min,), calls=0, noise_scale=0.0, limits=limits)
+    return _PLANNERS.get(sampler, _on_grid)(wanted, table)
+
+
+def _check(sampler: str, steps: int) -> None:
+    fewest = FEWEST_STEPS.get(sampler, 1)
+    if steps < fewest:
+        raise BadRequest("steps", f"sampler {sampler!r} needs at least {fewest}, got {steps}")
+
+
+def _on_grid(wanted: _Wanted, table: NoiseTable) -> Plan:
+    """The levels of a schedule and then 0."""
+    spare = wanted.sampler == "DPM2"  # made for one step more, and then the lowest level is left out
+    levels = GRIDS[wanted.schedule](table, wanted.steps + spare)
+    levels = levels[: len(levels) - spare]
+    sigmas = (*wanted.cut(levels), 0.0)
+    count = len(sigmas) - 1
+    calls = 2 * count - 1 if wanted.sampler in _TWO_CALLS_A_STEP else count
+    return Plan(sigmas, calls, noise_scale=sigmas[0], limits=(levels[-1], levels[0]))
+
+
+def _log_range(wanted: _Wanted, table: NoiseTable) -> Plan:
+    """DPM fast and DPM adaptive take only the ends of a schedule, and stop at its lowest level."""
+    levels = wanted.cut(uniform(table, wanted.steps))
+    high, low, count = levels[0], table.sigma_min, len(levels)
+    limits = (table.sigma_min, table.sigma_max)
+    if wanted.sampler == "DPM adaptive":
+        return Plan((high, low), None, noise_scale=high, limits=limits)
+    if high == low:
+        return Plan((low,), 0, noise_scale=low, limits=limits)
+    return Plan(tuple(log_spaced(high, low, count // 3 + 2)), count, noise_scale=high, limits=limits)
+
+
+def _leading_timesteps(wanted: _Wanted, table: NoiseTable) -> Plan:
+    """DDIM and PLMS go from neighbour to neighbour in a list of timesteps and end on its lowest."""
+    timesteps, noised = _timesteps(wanted.steps, table), None
+    if (tail := wanted.tail) is not None:
+        tail = min(tail, len(timesteps) - 1)
+        noised = table.sigma(timesteps[tail])
+        timesteps = timesteps[: tail + _is_short(wanted)]
+    sigmas = tuple(table.sigma(t) for t in reversed(timesteps))
+    calls = len(sigmas) if wanted.sampler == "PLMS" and len(sigmas) > 1 else len(sigmas) - 1
+    return _variance_preserving(sigmas, calls, noised, table)
+
+
+def _unipc(wanted: _Wanted, table: NoiseTable) -> Plan:
+    """UniPC counts that list but spreads as many steps evenly, down to timestep 0."""
+    timesteps, noised = _timesteps(wanted.steps, table), None
+    count, top = len(timesteps), len(table) - 1
+    if (tail := wanted.tail) is not None:
+        tail = min(tail, len(timesteps) - 1)
+        noised = table.sigma(timesteps[tail])
+        top = timesteps[tail - 1 + _is_short(wanted)]
+        count = max(tail, FEWEST_STEPS[wanted.sampler])
+    grid = spread(top, 0, count + 1)
+    sigmas, told = (tuple(map(level, grid)) for level in (table.sigma_between_alphas, table.sigma))
+    return _variance_preserving(sigmas, count, noised, table, told)
+
+
+def _is_short(wanted: _Wanted) -> bool:
+    """Whether a tail has too few steps for its sampler; it is then run from the very level it is noised to.
+
+    Longer ones are run from the level below, as A1111 does, which fails for these or returns the noise.
+    """
+    return wanted.tail is not None and wanted.tail < FEWEST_STEPS[wanted.sampler]
+
+
+def _timesteps(steps: int, table: NoiseTable) -> list[int]:
+    last = len(table) - 1
+    return [min(t + 1, last) for t in range(0, len(table), max(len(table) // steps, 1))]
+
+
+def _variance_preserving(
+    sigmas: tuple[float, ...],
+    calls: int,
+    noised: float | None,
+    table: NoiseTable,
+    told: tuple[float, ...] = (),
+) -> Plan:
+    """Begins with unscaled noise, or a picture noised to a level that need not be the first."""
+    scale = math.hypot(1, sigmas[0]) / (1 if noised is None else math.hypot(1, noised))
+    return Plan(
+        sigmas,
+        calls,
+        noise_scale=scale * (1 if noised is None else noised),
+        image_scale=scale,
+        end_scale=1 / math.hypot(1, sigmas[-1]),
+        limits=(table.sigma_min, table.sigma_max),
+        told=told,
+    )
+
+
+_PLANNERS: dict[str, Callable[[_Wanted, NoiseTable], Plan]] = {
+    "DPM fast": _log_range,
+    "DPM adaptive": _log_range,
+    "DDIM": _leading_timesteps,
+    "PLMS": _leading_timesteps,
+    "UniPC": _unipc,
+}
+"""Sampler -> how its plan is made; those not named here follow the grid of their schedule."""

@@ -1,0 +1,142 @@
+"""What recipes share: models, embeddings, LoRAs and upscalers of one device, found by their names."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from diffusionapi.catalog.catalog import Catalog
+from diffusionapi.engine import devices, infotext, memory
+from diffusionapi.engine.denoiser import Weights
+from diffusionapi.engine.models.cache import ModelCache
+from diffusionapi.engine.models.hashes import Hashes
+from diffusionapi.engine.models.load import load
+from diffusionapi.engine.prompts.cache import EncodedCache
+from diffusionapi.engine.prompts.embeddings import Embeddings
+from diffusionapi.engine.prompts.encode import PromptEncoder
+from diffusionapi.engine.prompts.plan import Conditioning
+from diffusionapi.engine.samplers.levels import NoiseTable
+from diffusionapi.engine.scene import Scene, Side
+from diffusionapi.engine.upscalers.upscaler import Upscaler, Upscalers
+from diffusionapi.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.settings import Settings
+
+_SHARE_OF_MEMORY = 0.6
+"""Of the device's memory, for models; the rest is for what is computed."""
+
+
+class Workshop:
+    def __init__(self, settings: Settings) -> None:
+        self.device = devices.device(settings)
+        self._dtype = devices.dtype(settings, self.device)
+        self._settings = settings
+        self._catalog = Catalog(settings)
+        self._hashes = Hashes(settings.path(settings.models_dir) / ".hashes.json")
+        self._models = ModelCache(
+            self._load,
+            device=self.device,
+            dtype=self._dtype,
+            device_bytes=settings.model_memory_mb * 2**20 or _budget(self.device),
+            host_bytes=psutil.virtual_memory().total // 2,
+        )
+        self._embeddings = Embeddings(settings.path(settings.embeddings_dir))
+        self._encoded = EncodedCache()
+        self._upscalers = Upscalers(self.device)
+        self._scenes: weakref.WeakSet[Scene] = weakref.WeakSet()
+
+    def _load(self, path: Path) -> LoadedModel:
+        return load(
+            path, self.device, self._dtype, allow_pickles=self._settings.allow_pickles, hashes=self._hashes
+        )
+
+    # --- what a picture needs ---------------------------------------------------------------------------
+
+    def scene(self, request: GenerationRequest) -> Scene:
+        """The models of a request, loaded, and what its prompts mean to them."""
+        main = self._weights(request.model, "model")
+        refiner = self._weights(request.refiner.model, "refiner") if request.refiner else None
+        _check_families(main, refiner)
+        sides = [main] if refiner is None else [main, refiner]
+        first, second = (
+            [Side(one, self._conditioning(one, request, in_second=in_second)) for one in sides]
+            if not in_second or request.hires
+            else []
+            for in_second in (False, True)
+        )
+        scene = Scene(request, first, second)
+        self._scenes.add(scene)
+        return scene
+
+    def upscaler(self, name: str) -> Upscaler:
+        installed = self._catalog.upscaler(name, "hires.upscaler")
+        return self._upscalers.get(installed.name, installed.path)
+
+    def settings_text(self, request: GenerationRequest, scene: Scene) -> str:
+        """What the picture's file says about itself."""
+        hashes = [side.weights.model.hash for side in scene.first]
+        facts = infotext.Facts(model_hash=hashes[0], refiner_hash=hashes[1] if len(hashes) > 1 else None)
+        return infotext.write(request, facts)
+
+    def activate(self, weights: Weights) -> None:
+        """Put the adapters of the next network call on."""
+
+    # --- memory -----------------------------------------------------------------------------------------
+
+    def free_memory(self) -> None:
+        """What can be done when the device is full."""
+        self._upscalers.forget()
+        self._encoded.clear()
+        memory.give_back()
+
+    def close(self) -> None:
+        self._models.clear()
+
+    # --- models -----------------------------------------------------------------------------------------
+
+    def _weights(self, name: str, field: str) -> Weights:
+        path = self._catalog.model(name, field).path
+        if path is None:
+            raise BadRequest(field, f"{name!r} has no weights")
+        model = self._models.get(path, keep=set(self._in_use()))
+        return Weights(model, NoiseTable(model.alphas_cumprod))
+
+    def _in_use(self) -> Iterator[Path]:
+        for scene in self._scenes:
+            yield from (side.weights.model.path for side in scene.first)
+
+    def _conditioning(self, weights: Weights, request: GenerationRequest, *, in_second: bool) -> Conditioning:
+        encoder = PromptEncoder(
+            weights.model, request.clip_skip, self._embeddings, cache=self._encoded, adapters=weights.adapters
+        )
+        make = partial(Conditioning, encoder, request.prompt, request.negative_prompt)
+        if in_second and request.hires:
+            return make(request.hires.steps, request.steps)
+        return make(request.steps)
+
+
+def _check_families(main: Weights, refiner: Weights | None) -> None:
+    if main.model.family == "refiner":
+        raise BadRequest("model", f"{main.model.name} is a refiner; name it as refiner_checkpoint")
+    if refiner is None:
+        return
+    if main.model.family != "sdxl":
+        raise BadRequest("refiner_checkpoint", "a refiner needs an SDXL model, which this one is not")
+    if refiner.model.family != "refiner":
+        raise BadRequest("refiner_checkpoint", f"{refiner.model.name} is not an SDXL refiner")
+
+
+def _budget(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory * _SHARE_OF_MEMORY)
+    return int(psutil.virtual_memory().total * _SHARE_OF_MEMORY)

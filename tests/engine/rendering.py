@@ -1,0 +1,76 @@
+"""Runs the real engine on miniature models for tests, and looks at what it made."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from diffusionapi.engine.engine import EngineEvent, Rendered
+from diffusionapi.engine.running import DiffusionEngine
+from diffusionapi.engine.workshop import Workshop
+from diffusionapi.settings import Settings
+from tests.factories import a_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+    from torch import Tensor
+
+    from diffusionapi.core.request import GenerationRequest
+
+
+def make_house(root: Path, models: Mapping[str, Path]) -> Settings:
+    """Settings of a folder in which these models are installed."""
+    folder = root / "stable_diffusion" / "models"
+    folder.mkdir(parents=True)
+    for name, path in models.items():
+        (folder / name).symlink_to(path)
+    return Settings(data_dir=root, engine="diffusers", device="cpu", precision="fp32")
+
+
+def make_engine(settings: Settings, capacity: int = 4) -> DiffusionEngine:
+    return DiffusionEngine(Workshop(settings), capacity=capacity)
+
+
+def run(engine: DiffusionEngine, **requests: GenerationRequest) -> dict[str, list[EngineEvent]]:
+    """Admit all at once and step until the last has ended; what happened to each."""
+    told: dict[str, list[EngineEvent]] = {name: [] for name in requests}
+    for name, request in requests.items():
+        engine.admit(name, request)
+    while any(not events or not ended(events) for events in told.values()):
+        for name, event in engine.step(0):
+            told[name].append(event)
+    return told
+
+
+def ended(events: list[EngineEvent]) -> bool:
+    return events[-1].kind in ("rendered", "failed", "cancelled")
+
+
+def picture(events: list[EngineEvent]) -> Image.Image:
+    last = events[-1]
+    assert isinstance(last, Rendered), last
+    return Image.open(io.BytesIO(last.content))
+
+
+def render(engine: DiffusionEngine, **fields: Any) -> Image.Image:
+    return picture(run(engine, it=a_request(**fields))["it"])
+
+
+def latents_of(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Filled with the latents that go to the VAE from now on."""
+    from diffusionapi.engine import autoencoder
+
+    seen: list[Tensor] = []
+    decode = autoencoder.decode
+
+    def watched(model: Any, latents: Tensor) -> Image.Image:
+        seen.append(latents)
+        return decode(model, latents)
+
+    monkeypatch.setattr(autoencoder, "decode", watched)
+    return seen
