@@ -141,10 +141,12 @@ class Worker(threading.Thread):
             except StorageUnavailable as error:
                 log.warning("no job can be claimed: %s", error.sentence)
                 self._stopping.wait(_RETRY)
+            idle = not self._runs
             self._enforce(engine)
-            for job_id, event in engine.step(_LOOK if self._runs else 0):
+            # When idle, too: it is how the death of the engine is noticed.
+            for job_id, event in engine.step(0 if idle else _LOOK):
                 self._relay(self._runs[job_id], event)
-            if not self._runs:
+            if idle:
                 self._store.wait(_NAP, since=pulse)
 
     # --- a job's way in ---------------------------------------------------------------------------------

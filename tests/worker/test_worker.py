@@ -111,6 +111,16 @@ def test_a_job_becomes_a_picture_in_the_folder(house: House) -> None:
     assert kinds == ["started", "phase", "step", "step", "step", "step", "saving", "finished"]
 
 
+def test_the_next_job_of_a_line_starts_as_soon_as_one_has_ended(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusionapi.worker.worker._NAP", 60)
+    jobs = [house.submit() for _ in range(4)]
+    house.work()
+    for job_id in jobs:
+        house.wait_for(job_id, JobState.DONE)
+
+
 def test_progress_never_goes_back_within_an_attempt(house: House) -> None:
     job_id = house.submit(steps=30)
     house.work()

@@ -215,9 +215,6 @@ class LoraInfo(BaseModel):
 
 class LorasResponse(BaseModel):
     status: Literal["success"] = "success"
-    clip_skip: Annotated[int, Field(ge=1, le=12), BeforeValidator(_no_bool)] | None = Field(
-        None, description="Text encoder's layer, 1 is the last; default: the model's own"
-    )
     loras: list[LoraInfo]
 
 
