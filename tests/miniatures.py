@@ -162,13 +162,15 @@ def as_half(folder: Path, copy: Path) -> Path:
     return copy
 
 
-def as_checkpoint(folder: Path, file: Path, *, dtype: torch.dtype | None = None, **metadata: str) -> Path:
+def as_checkpoint(
+    folder: Path, file: Path, *, dtype: torch.dtype | None = None, metadata: Mapping[str, str] | None = None
+) -> Path:
     """The model in `folder` as one file in the original layout, like those that people share."""
     file.parent.mkdir(parents=True, exist_ok=True)
     tensors = original_tensors(folder)
     if dtype is not None:
         tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
-    save_file(tensors, file, {"format": "pt"} | metadata)
+    save_file(tensors, file, {"format": "pt", **(metadata or {})})
     return file
 
 

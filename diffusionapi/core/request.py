@@ -13,8 +13,11 @@ FileType = Literal["jpg", "png"]
 
 @dataclass(frozen=True, slots=True)
 class Lora:
+    """How strongly a LoRA acts on the UNet and on the text encoders."""
+
     name: str
     scale: float
+    text_encoder_scale: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ primary API: `{"sampler_name": "DDIM"}` arrives as DDIM on karras."""
 
 SAMPLERS = tuple(_EFFECTIVE)
 
-_FEWEST_STEPS = {"DDIM": 2, "PLMS": 2, "UniPC": 3}
+FEWEST_STEPS = {"DDIM": 2, "PLMS": 2, "UniPC": 3}
+"""Those that need more than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,14 @@ def resolve(sampler: str, schedule: str, steps: int, *, sampler_field: str, sche
             schedule_field,
             f"{asked!r} does not go with sampler {chosen!r}; use {' or '.join(map(repr, allowed))}",
         )
-    fewest = _FEWEST_STEPS.get(chosen, 1)
-    if steps < fewest:
-        raise BadRequest("steps", f"sampler {chosen!r} needs at least {fewest}, got {steps}")
+    check_steps(chosen, steps, "steps")
     return Sampling(chosen, allowed[asked])
+
+
+def check_steps(sampler: str, steps: int, field: str) -> None:
+    fewest = FEWEST_STEPS.get(sampler, 1)
+    if steps < fewest:
+        raise BadRequest(field, f"sampler {sampler!r} needs at least {fewest}, got {steps}")
 
 
 def _lookup(name: str, known: tuple[str, ...], field: str, kind: str) -> str:

@@ -42,6 +42,9 @@ def build(settings: Settings) -> Engine:
 
         return FakeEngine(capacity=settings.max_batch or 1, step_seconds=settings.fake_step_seconds)
 
+    from diffusionapi.engine.upscalers import torchvision_shim
+
+    torchvision_shim.mend()  # before anything imports diffusers or transformers
     from diffusionapi.engine.running import DiffusionEngine
     from diffusionapi.engine.workshop import Workshop
 

@@ -17,6 +17,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from diffusionapi.engine.adapters.lora import Uses
     from diffusionapi.engine.models.loaded import LoadedModel
     from diffusionapi.engine.prompts.cache import Encoded
     from diffusionapi.engine.samplers.levels import NoiseTable
@@ -28,7 +29,7 @@ class Weights:
 
     model: LoadedModel
     table: NoiseTable
-    adapters: Hashable = ()
+    adapters: Uses = ()
 
 
 @dataclass(frozen=True, slots=True)

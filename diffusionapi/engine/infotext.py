@@ -50,7 +50,7 @@ _FIELDS = [
 """What shapes the picture; the other two are said by its file."""
 
 _PAIR = re.compile(r'(\w[\w /-]*):[ \t]*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
-_TAG = re.compile(r" ?<lora:([^<>:\n]+):([^<>:\n]+)>\Z")
+_TAG = re.compile(r" ?<lora:([^<>:\n]+):([^<>:\n]+)(?::([^<>:\n]+))?>\Z")
 _TAGGABLE = re.compile(r"[^<>:\n]+")
 _WITH_HASH = re.compile(r"(.+) \[[0-9a-f]{10}\]", re.DOTALL)
 
@@ -158,11 +158,13 @@ def _number(value: float) -> str:
 
 
 def _tags(request: GenerationRequest) -> list[str]:
-    return [
-        f"<lora:{lora.name}:{_number(lora.scale)}>"
-        for lora in request.loras
-        if _TAGGABLE.fullmatch(lora.name)
-    ]
+    return [f"<lora:{lora.name}:{_scales(lora)}>" for lora in request.loras if _TAGGABLE.fullmatch(lora.name)]
+
+
+def _scales(lora: Lora) -> str:
+    """One number, or first that for the text encoders and then that for the UNet."""
+    scales = dict.fromkeys((lora.text_encoder_scale, lora.scale))
+    return ":".join(_number(scale) for scale in scales)
 
 
 def _tagged_prompt(request: GenerationRequest) -> str:
@@ -197,7 +199,7 @@ def _trailing_tags(prompt: str) -> list[Lora]:
     loras: list[Lora] = []
     while tag := _TAG.search(prompt):
         try:
-            loras.insert(0, Lora(tag[1], float(tag[2])))
+            loras.insert(0, Lora(tag[1], float(tag[3] or tag[2]), float(tag[2])))
         except ValueError:
             break
         prompt = prompt[: tag.start()]

@@ -11,6 +11,8 @@ import torch
 
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine import devices, infotext, memory
+from diffusionapi.engine.adapters.lora import Loras, Use, in_order
+from diffusionapi.engine.adapters.lora_file import short_hash
 from diffusionapi.engine.denoiser import Weights
 from diffusionapi.engine.models.cache import ModelCache
 from diffusionapi.engine.models.hashes import Hashes
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.core.request import GenerationRequest, Lora
+    from diffusionapi.engine.adapters.lora import Uses
     from diffusionapi.engine.models.loaded import LoadedModel
     from diffusionapi.settings import Settings
 
@@ -64,8 +67,8 @@ class Workshop:
 
     def scene(self, request: GenerationRequest) -> Scene:
         """The models of a request, loaded, and what its prompts mean to them."""
-        main = self._weights(request.model, "model")
-        refiner = self._weights(request.refiner.model, "refiner") if request.refiner else None
+        main = self._weights(request.model, "model", self._uses(request))
+        refiner = self._weights(request.refiner.model, "refiner_checkpoint") if request.refiner else None
         _check_families(main, refiner)
         sides = [main] if refiner is None else [main, refiner]
         first, second = (
@@ -85,11 +88,16 @@ class Workshop:
     def settings_text(self, request: GenerationRequest, scene: Scene) -> str:
         """What the picture's file says about itself."""
         hashes = [side.weights.model.hash for side in scene.first]
-        facts = infotext.Facts(model_hash=hashes[0], refiner_hash=hashes[1] if len(hashes) > 1 else None)
+        facts = infotext.Facts(
+            model_hash=hashes[0],
+            refiner_hash=hashes[1] if len(hashes) > 1 else None,
+            lora_hashes={lora.name: short_hash(self._lora_file(lora)) for lora in request.loras},
+        )
         return infotext.write(request, facts)
 
     def activate(self, weights: Weights) -> None:
-        """Put the adapters of the next network call on."""
+        """Put exactly the LoRAs of these weights onto their model, for the calls that follow."""
+        self._loras_on(weights.model).activate(weights.adapters)
 
     # --- memory -----------------------------------------------------------------------------------------
 
@@ -104,18 +112,35 @@ class Workshop:
 
     # --- models -----------------------------------------------------------------------------------------
 
-    def _weights(self, name: str, field: str) -> Weights:
+    def _weights(self, name: str, field: str, uses: Uses = ()) -> Weights:
         path = self._catalog.model(name, field).path
         if path is None:
             raise BadRequest(field, f"{name!r} has no weights")
         model = self._models.get(path, keep=set(self._in_use()))
-        return Weights(model, NoiseTable(model.alphas_cumprod))
+        return Weights(model, NoiseTable(model.alphas_cumprod), uses)
+
+    def _uses(self, request: GenerationRequest) -> Uses:
+        return in_order(
+            Use.of(self._lora_file(lora), lora.scale, lora.text_encoder_scale) for lora in request.loras
+        )
+
+    def _lora_file(self, lora: Lora) -> Path:
+        path = self._catalog.lora(lora.name, "loras").path
+        assert path is not None
+        return path
+
+    def _loras_on(self, model: LoadedModel) -> Loras:
+        if model.adapters is None:
+            model.adapters = Loras(model)
+        loras: Loras = model.adapters
+        return loras
 
     def _in_use(self) -> Iterator[Path]:
         for scene in self._scenes:
             yield from (side.weights.model.path for side in scene.first)
 
     def _conditioning(self, weights: Weights, request: GenerationRequest, *, in_second: bool) -> Conditioning:
+        self.activate(weights)  # LoRAs change what prompts mean, too
         encoder = PromptEncoder(
             weights.model, request.clip_skip, self._embeddings, cache=self._encoded, adapters=weights.adapters
         )

@@ -32,7 +32,7 @@ RICH = a_request(
     schedule="karras",
     seed=123456789,
     clip_skip=2,
-    loras=(Lora("add_detail", 0.8), Lora("waves", 1.0)),
+    loras=(Lora("add_detail", 0.8, 0.8), Lora("waves", 1.0, 0.5)),
     hires=Hires(2.0, "Latent (nearest-exact)", 10, 0.55),
     refiner=Refiner("sd_xl_refiner_1.0", 0.8),
 )
@@ -47,7 +47,7 @@ def test_a_text_with_everything_is_laid_out_as_a1111_lays_it_out() -> None:
     facts = Facts("6ce0161689", "7440042bbd", {"add_detail": "7c6bad76eb54", "waves": "0123456789ab"})
     assert write(RICH, facts) == (
         "a lighthouse, (storm:1.2)\n"
-        "by night <lora:add_detail:0.8> <lora:waves:1>\n"
+        "by night <lora:add_detail:0.8> <lora:waves:0.5:1>\n"
         "Negative prompt: blurry, low quality\n"
         "Steps: 25, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 123456789, "
         "Size: 512x768, Model hash: 6ce0161689, Model: v1-5-pruned-emaonly, Denoising strength: 0.55, "
@@ -100,7 +100,7 @@ def test_every_sampler_and_schedule_comes_back(chosen: Sampling) -> None:
     ],
 )
 def test_prompts_that_look_like_something_else_come_back(prompt: str) -> None:
-    for loras in ((), (Lora("waves", 0.5),)):
+    for loras in ((), (Lora("waves", 0.5, 0.5),)):
         request = a_request(prompt=prompt, negative_prompt=prompt, loras=loras)
         assert again(write(request, Facts()), request) == request
 
@@ -133,7 +133,7 @@ REQUESTS = st.builds(
     file_type=st.just("png"),
     quality=st.just(85),
     clip_skip=st.none() | st.integers(1, 12),
-    loras=st.lists(st.builds(Lora, TEXT, NUMBER), max_size=3).map(tuple),
+    loras=st.lists(st.builds(Lora, TEXT, NUMBER, NUMBER), max_size=3).map(tuple),
     hires=st.none() | st.builds(Hires, NUMBER, TEXT, st.integers(1, 1000), NUMBER),
     refiner=st.none() | st.builds(Refiner, TEXT, NUMBER),
 )
@@ -183,7 +183,7 @@ WRITTEN_BY_A1111: list[tuple[str, dict[str, Any]]] = [
             "prompt": "a fox",
             "sampler": "DPM++ 2M",
             "schedule": "karras",
-            "loras": (Lora("add_detail", 0.7),),
+            "loras": (Lora("add_detail", 0.7, 0.7),),
             "hires": Hires(1.5, "4x-UltraSharp", 30, 0.3),
             "width": 832,
             "height": 1216,

@@ -67,7 +67,7 @@ def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket
         quality=body.jpeg_quality,
         clip_skip=body.clip_skip,
         loras=(*(_lora(use, place, catalog) for place, use in enumerate(body.loras)), *tagged),
-        hires=_hires(body, catalog),
+        hires=_hires(body, catalog, chosen.sampler, (width, height), settings.max_side),
         refiner=_refiner(body, catalog),
     )
     payload = _payload(body, width, height, model.name)
@@ -82,21 +82,32 @@ def _side(name: str, pixels: int, largest: int) -> int:
 
 
 def _lora(use: LoraUse, place: int, catalog: Catalog) -> Lora:
-    return Lora(catalog.lora(use.name, f"loras[{place}]").name, use.scale)
+    return Lora(catalog.lora(use.name, f"loras[{place}]").name, use.scale, use.scale)
 
 
 def _tagged(prompt: str, catalog: Catalog) -> tuple[str, list[Lora]]:
     """The prompt without its LoRA tags, and the LoRAs they name."""
     text, tags = take_loras(prompt)
-    return text, [Lora(catalog.lora(tag.name, "prompt").name, tag.scale) for tag in tags]
+    return text, [
+        Lora(catalog.lora(tag.name, "prompt").name, tag.scale, tag.text_encoder_scale) for tag in tags
+    ]
 
 
-def _hires(body: Txt2ImgRequest, catalog: Catalog) -> Hires | None:
+def _hires(
+    body: Txt2ImgRequest, catalog: Catalog, sampler: str, size: tuple[int, int], max_side: int
+) -> Hires | None:
     hires = body.hires
     if hires is None:
         return None
     upscaler = catalog.upscaler(hires.upscaler, "hires.upscaler")
-    return Hires(hires.scale, upscaler.name, hires.steps, hires.denoising_strength) if hires.enabled else None
+    if not hires.enabled:
+        return None
+    sampling.check_steps(sampler, hires.steps, "hires.steps")
+    if max(size) * hires.scale > 2 * max_side:
+        raise BadRequest(
+            "hires.scale", f"the picture may have {2 * max_side} pixels a side at most (twice MAX_SIDE)"
+        )
+    return Hires(hires.scale, upscaler.name, hires.steps, hires.denoising_strength)
 
 
 def _refiner(body: Txt2ImgRequest, catalog: Catalog) -> Refiner | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from diffusionapi.engine import memory
+from diffusionapi.engine.memory import give_back
 from diffusionapi.engine.models.hashes import Stamp, stamp_of, weight_files
 from diffusionapi.engine.models.inspection import inspect
 
@@ -69,7 +69,7 @@ class ModelCache:
         self._on_device.pop(path, None)
         self._on_host.pop(path, None)
         self._stamps.pop(path, None)
-        memory.give_back()
+        give_back()
 
     def clear(self) -> None:
         for path in [*self._on_device, *self._on_host]:
@@ -103,4 +103,4 @@ class ModelCache:
         else:
             del model
             self._stamps.pop(path)
-        memory.give_back()
+        give_back()

@@ -19,7 +19,7 @@ from diffusionapi.engine.models.inspection import inspect
 from diffusionapi.engine.models.loaded import LoadedModel
 from diffusionapi.engine.models.noise_levels import alphas_cumprod
 from diffusionapi.engine.models.sources import Source, open_source
-from diffusionapi.engine.models.weights import fitted, size_of
+from diffusionapi.engine.models.weights import fitted, placed, size_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,8 +82,8 @@ def _part(
     state = {}
     for name, empty in module.state_dict().items():
         wanted = name.removeprefix("text_model.")
-        state[name] = fitted(take(wanted), empty.shape, source.path, wanted).to(device).to(dtype)
-    module.load_state_dict(state, assign=True)
+        state[name] = fitted(take(wanted), empty.shape, source.path, wanted)
+    module.load_state_dict(placed(state, device, dtype), assign=True)
     return module.to(device).eval().requires_grad_(False)
 
 

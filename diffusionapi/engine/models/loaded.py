@@ -40,6 +40,8 @@ class LoadedModel:
     bytes: int
     """Of all parameters."""
     hashes: Hashes = field(repr=False)
+    adapters: Any = field(default=None, repr=False)
+    """Whoever puts adapters onto it keeps them here, so that they go when the model goes."""
 
     @property
     def hash(self) -> str:

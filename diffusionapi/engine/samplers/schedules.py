@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from diffusionapi.core.sampling import FEWEST_STEPS, check_steps
 from diffusionapi.engine.samplers.levels import GRIDS, NoiseTable, log_spaced, spread, uniform
-from diffusionapi.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["FEWEST_STEPS", "NoiseTable", "Plan", "img2img_plan", "plan"]
-
-FEWEST_STEPS = {"DDIM": 2, "PLMS": 2, "UniPC": 3}
-"""Those that need more than one."""
 
 _TWO_CALLS_A_STEP = {"Heun", "DPM2", "DPM++ 2S a", "DPM++ SDE", "DPM++ SDE Karras"}
 _MOST_LEVELS = 50_000
@@ -81,7 +78,7 @@ class _Wanted:
 
 def plan(sampler: str, schedule: str, steps: int, table: NoiseTable) -> Plan:
     """From pure noise. `schedule` is the effective one of `core.sampling`."""
-    _check(sampler, steps)
+    check_steps(sampler, steps, "steps")
     return _PLANNERS.get(sampler, _on_grid)(_Wanted(sampler, schedule, steps), table)
 
 
@@ -93,7 +90,7 @@ def img2img_plan(
     img2img cuts the tail out of a schedule of `steps`; a second pass (`fixed_steps`) lengthens the
     schedule so that the tail itself has `steps`. Strength 0 leaves a second pass nothing to do.
     """
-    _check(sampler, steps)
+    check_steps(sampler, steps, "steps")
     strength = min(strength, 0.999)
     if not fixed_steps:
         wanted = _Wanted(sampler, schedule, steps, int(strength * steps))
@@ -104,12 +101,6 @@ def img2img_plan(
         limits = (table.sigma_min, table.sigma_max)
         return Plan(sigmas=(table.sigma_min,), calls=0, noise_scale=0.0, limits=limits)
     return _PLANNERS.get(sampler, _on_grid)(wanted, table)
-
-
-def _check(sampler: str, steps: int) -> None:
-    fewest = FEWEST_STEPS.get(sampler, 1)
-    if steps < fewest:
-        raise BadRequest("steps", f"sampler {sampler!r} needs at least {fewest}, got {steps}")
 
 
 def _on_grid(wanted: _Wanted, table: NoiseTable) -> Plan:
