@@ -5,7 +5,7 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")"
 
 log=.venv/install.log
 stamp=.venv/.installed
-folders=(outputs stable_diffusion/models stable_diffusion/loras stable_diffusion/upscalers)
+folders=(outputs stable_diffusion/{models,loras,upscalers,embeddings})
 
 usage() {
     cat <<'TEXT'
@@ -159,6 +159,8 @@ install_packages() {
     install_torch
     say "Installing the other packages ..."
     if [[ $dev == yes ]]; then pip_install -e '.[dev]'; else pip_install -e .; fi
+    # It asks for torchvision, which it can do without, and which breaks diffusers beside a torch of another build.
+    pip_install --no-deps spandrel
     wanted_stamp "$dev" >"$stamp"
 }
 

@@ -98,7 +98,7 @@ def ready_home(home: Home) -> Home:
 def test_the_first_start_sets_everything_up_and_serves(home: Home) -> None:
     outcome = home.init()
     assert outcome.returncode == 0, outcome.stderr
-    assert home.installs == ["torch", "."]
+    assert home.installs == ["torch", ".", "spandrel"]
     assert all((home.folder / folder).is_dir() for folder in FOLDERS)
     assert outcome.stdout.endswith(f"in {home.folder}\n")
 
@@ -106,7 +106,7 @@ def test_the_first_start_sets_everything_up_and_serves(home: Home) -> None:
 def test_every_install_is_held_to_the_constraints(home: Home) -> None:
     home.init("--dev", "--no-start")
     pip_calls = [call for call in home.calls if call.startswith("-m pip install")]
-    assert len(pip_calls) == 2
+    assert len(pip_calls) == 3
     assert all("-c constraints.txt" in call for call in pip_calls)
 
 
@@ -131,14 +131,14 @@ def test_no_start_sets_up_without_serving(home: Home) -> None:
 
 def test_dev_installs_the_tools_and_serves_a_plain_start_too(home: Home) -> None:
     home.init("--dev", "--no-start")
-    assert home.installs == ["torch", ".[dev]"]
+    assert home.installs == ["torch", ".[dev]", "spandrel"]
     home.init()
     assert home.installs == []
 
 
 def test_a_plain_install_is_not_enough_for_dev(ready_home: Home) -> None:
     ready_home.init("--dev", "--no-start")
-    assert ready_home.installs == ["torch", ".[dev]"]
+    assert ready_home.installs == ["torch", ".[dev]", "spandrel"]
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt"])
@@ -146,13 +146,13 @@ def test_changed_requirements_are_installed(ready_home: Home, file: str) -> None
     with (ready_home.folder / file).open("a") as opened:
         opened.write("# changed\n")
     ready_home.init()
-    assert ready_home.installs == ["torch", "."]
+    assert ready_home.installs == ["torch", ".", "spandrel"]
 
 
 def test_a_failed_install_is_taken_up_again_even_for_what_was_in_before(ready_home: Home) -> None:
     assert ready_home.init("--dev", "--no-start", PIP_FAILS_AT="[dev]").returncode == 1
     assert ready_home.init().returncode == 0
-    assert ready_home.installs == ["torch", "."]
+    assert ready_home.installs == ["torch", ".", "spandrel"]
 
 
 @pytest.mark.parametrize(
@@ -248,13 +248,13 @@ def test_a_half_made_virtual_environment_is_made_anew(ready_home: Home) -> None:
     (ready_home.venv / "bin/pip").unlink()
     outcome = ready_home.init()
     assert "half-made" in outcome.stdout
-    assert ready_home.installs == ["torch", "."]
+    assert ready_home.installs == ["torch", ".", "spandrel"]
 
 
 def test_a_moved_project_makes_its_virtual_environment_anew(ready_home: Home, tmp_path: Path) -> None:
     ready_home.folder = ready_home.folder.rename(tmp_path / "moved")
     assert "was moved" in ready_home.init().stdout
-    assert ready_home.installs == ["torch", "."]
+    assert ready_home.installs == ["torch", ".", "spandrel"]
 
 
 def test_check_on_a_fresh_copy_changes_nothing_and_names_what_mends_it(home: Home) -> None:
