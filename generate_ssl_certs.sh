@@ -95,6 +95,17 @@ TEXT
     done < <(all_hosts)
 }
 
+# The server's port, as far as a shell can tell: from the environment, else from .env beside this script.
+port() {
+    local env_file port=${PORT:-}
+    env_file="$(dirname "${BASH_SOURCE[0]}")/.env"
+    if [[ -z $port && -r $env_file ]]; then
+        port=$(sed -nE "s/^ *(export +)?PORT *= *[\"']?([0-9]+).*/\2/p" "$env_file")
+        port=${port##*$'\n'}
+    fi
+    say "${port:-7866}"
+}
+
 make_pair() {
     mkdir -p "$out"
     # Beside the goal, so that the moves below are renames; nothing is replaced before both files are made.
@@ -111,7 +122,8 @@ make_pair() {
     mv -f "$work/key.pem" "$out/key.pem"
     mv -f "$work/cert.pem" "$out/cert.pem"
     say "Wrote cert.pem and key.pem to $out, valid for $days days, for: $(all_hosts | tr '\n' ' ')"
-    say "Browsers warn of it once; other clients trust it when told to: curl --cacert $out/cert.pem https://localhost:7866/"
+    say "Browsers warn of it once; other clients trust it when told to:"
+    say "  curl --cacert '$out/cert.pem' https://localhost:$(port)/hello"
 }
 
 is_self_signed() {

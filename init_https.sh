@@ -14,7 +14,7 @@ Asks how to serve, unless a flag says it, and starts the server:
   --cert PATH --key PATH   HTTPS with your own certificate and its key
   --help                   this text
 
-The answers may be piped in, one a line; no answer means HTTP. Other flags go to ./init.sh.
+The answers may be piped in, one a line; no answer means HTTP. --no-start, --dev and --check go to ./init.sh.
 TEXT
 }
 
@@ -48,7 +48,8 @@ parse_flags() {
                 shift
                 ;;
             --help | -h) usage && exit 0 ;;
-            *) rest+=("$1") ;;
+            --no-start | --dev | --check) rest+=("$1") ;;
+            *) misused "init_https.sh does not know '$1'." ;;
         esac
         shift
     done
@@ -61,6 +62,10 @@ ask() {
     say "  2  HTTPS with a self-signed certificate"
     say "  3  HTTPS with your own certificate"
     read -r -p "1, 2 or 3: " choice || true
+    # Only a person can be asked again; the next line of a pipe would answer another question.
+    while [[ -t 0 && -n $choice && $choice != [123] ]]; do
+        read -r -p "'$choice' is none of them. 1, 2 or 3: " choice || true
+    done
     if [[ $choice == 3 ]]; then
         read -r -p "Path of the certificate: " cert || true
         read -r -p "Path of its key: " key || true

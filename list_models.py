@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Print the labels of models and the names they stand for: `python list_models.py [--json]`."""
+"""Print the labels of models and the names they stand for: `python3 list_models.py [--json]`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -35,4 +36,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # of `| head -1`: end, and say nothing
     main()

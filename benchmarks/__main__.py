@@ -13,7 +13,7 @@ from benchmarks import machine, report
 if TYPE_CHECKING:
     from types import FrameType
 
-SUITES = {"serving": "benchmarks.serving"}
+SUITES = {"serving": "benchmarks.serving", "engine": "benchmarks.engine"}
 """Name of a suite -> its module, which is imported only when it is asked for."""
 
 

@@ -3,41 +3,66 @@
 from __future__ import annotations
 
 import argparse
-import socket
 import sys
+from typing import TYPE_CHECKING
 
 import uvicorn
 
+from diffusionapi import logs, start
+from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.errors import Misconfigured
-from diffusionapi.settings import Settings
+
+if TYPE_CHECKING:
+    from diffusionapi.settings import Settings
+
+_PULL = ".venv/bin/python -m diffusionapi.models pull org/name"
 
 
-def port_problem(host: str, port: int) -> str | None:
-    """Why the server cannot listen there, with the way out; None when it can."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            way_out = f"Choose another: PORT={port + 1} ./init.sh"
-            return f"Cannot listen on {host} port {port}: {error.strerror}. {way_out}"
-    return None
+def url_of(settings: Settings) -> str:
+    """Where a browser on this machine, or wherever BASE_URL says, reaches the server."""
+    if settings.base_url:
+        return settings.base_url
+    host = "localhost" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - compared
+    scheme = "https" if settings.tls_files else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def banner(settings: Settings) -> str:
-    """The three lines a new user needs."""
-    scheme = "https" if settings.tls_files else "http"
-    own = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
-    url = settings.base_url or f"{scheme}://{own}:{settings.port}"
-    curl = "curl -sk" if scheme == "https" else "curl -s"
-    submit = (
-        f"""{curl} {url}/txt2img -d '{{"prompt":"a red circle on a white background"}}' | cut -d'"' -f4"""
+    """The lines a new user needs."""
+    url = url_of(settings)
+    lines = (
+        ("Server:", url),
+        ("Docs:", f"{url}/docs"),
+        ("Engine:", engine_line(settings)),
+        ("Picture:", picture_line(url)),
     )
-    picture = (
-        f"{curl}f --retry 60 --retry-delay 1 --retry-all-errors -o picture.jpg {url}/images/$({submit}).jpg"
+    return "\n" + "".join(f"  {name:9} {said}\n" for name, said in lines)
+
+
+def engine_line(settings: Settings) -> str:
+    """What renders; settings with an engine named."""
+    models = len([one for one in Catalog(settings).models if one.path])
+    installed = f"{models or 'no'} model{'' if models == 1 else 's'} installed"
+    if settings.engine == "fake":
+        way_out = "ENGINE=diffusers renders for real" if models else f"{_PULL} fetches one, then start again"
+        said = f"fake: test pictures, knows nothing of prompts; {installed}; {way_out}"
+    elif models:
+        said = f"diffusers; {installed}"
+    else:
+        said = f"diffusers; {installed}; {_PULL} fetches one"
+    if settings.workers == 0:
+        said += "; WORKERS=0, so jobs wait for .venv/bin/python -m diffusionapi.worker"
+    return said
+
+
+def picture_line(url: str) -> str:
+    """One line for sh: submit, wait for the end of the events, fetch. It stops at the first that fails."""
+    curl = "curl -sSk" if url.startswith("https:") else "curl -sS"
+    return (
+        f"""id=$({curl}f {url}/txt2img -d '{{"prompt":"a red circle on a white background"}}' """
+        f"""| cut -d'"' -f4 | grep .) && {curl}N {url}/queue/$id/events | tail -n 4 """
+        f"""&& {curl}f -o picture.jpg {url}/images/$id.jpg && echo picture.jpg"""
     )
-    return f"\n  Server:   {url}\n  Docs:     {url}/docs\n  Picture:  {picture}\n"
 
 
 def main() -> None:
@@ -45,15 +70,19 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="only say whether settings and port are right")
     options = parser.parse_args()
     try:
-        settings = Settings.load()
+        settings = start.load(tls=True)
     except Misconfigured as error:
         sys.exit(error.sentence)
-    if problem := port_problem(settings.host, settings.port):
+    if problem := start.address_problem(settings, url_of(settings)):
         sys.exit(problem)
     if options.check:
+        for doubt in start.doubts(settings):
+            print(doubt)  # noqa: T201
         print(f"Settings are right; port {settings.port} is free.")  # noqa: T201
         return
+    settings = start.free_port(settings)
     print(banner(settings), flush=True)  # noqa: T201
+    logs.configure(settings.log_level, settings.log_format)
     certificate, key = settings.tls_files or (None, None)
     uvicorn.run(
         "diffusionapi.main:app",
@@ -61,6 +90,7 @@ def main() -> None:
         port=settings.port,
         ssl_certfile=certificate,
         ssl_keyfile=key,
+        log_config=None,
     )
 
 

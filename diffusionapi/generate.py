@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -35,16 +36,16 @@ def get_model_labels() -> dict[str, str]:
 
 
 def render(request: GenerationRequest, settings: Settings) -> Rendered:
-    """Run one request to its end in this process, with a progress bar on standard error."""
+    """Run one request to its end in this process, with a progress bar when standard error is a terminal."""
     from tqdm import tqdm
 
-    with closing(build(settings)) as engine, tqdm(total=100, unit="%", bar_format=_BAR) as bar:
+    with closing(build(settings)) as engine, tqdm(total=100, bar_format=_BAR, disable=None) as bar:
         engine.admit("picture", request)
         while True:
             for _, event in engine.step(1.0):
                 match event:
                     case Phase(name=name):
-                        bar.set_description(name)
+                        bar.set_description_str(name)
                     case Step(fraction=fraction):
                         bar.update(round(100 * fraction) - bar.n)
                     case Rendered():
@@ -53,13 +54,15 @@ def render(request: GenerationRequest, settings: Settings) -> Rendered:
                         raise Error(failure.sentence)
 
 
-_BAR = "{desc}: {percentage:3.0f}%|{bar:30}| {elapsed}"
+_BAR = "{desc} {percentage:3.0f}%|{bar:30}| {elapsed}"
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    options = _options()
     try:
-        settings = with_engine(Settings.load())
+        _check_out(options.out)
+        asked = Settings.load()
+        settings = with_engine(asked)
         body = _request(_asked_for(options), options.out)
         ticket = translate.ticket(body, Catalog(settings), settings)
         rendered = render(ticket.request, settings)
@@ -67,7 +70,39 @@ def main() -> None:
         files.write(out.absolute(), rendered.content, durable=False)
     except Error as error:
         sys.exit(error.sentence)
+    except KeyboardInterrupt:
+        print("Stopped", file=sys.stderr)  # noqa: T201
+        sys.exit(130)  # what a shell expects of a program that was interrupted
+    if asked.engine is None and settings.engine == "fake":
+        print(_NO_MODEL, file=sys.stderr)  # noqa: T201
     print(f"{out}  {rendered.width}x{rendered.height}  seed {ticket.request.seed}")  # noqa: T201
+
+
+_NO_MODEL = (
+    "No model is installed, so the fake engine drew this; "
+    ".venv/bin/python -m diffusionapi.models pull org/name fetches one"
+)
+
+
+def _options() -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args()
+    if options.prompt is None and sys.stdin.isatty():
+        parser.error("--prompt is needed, or the request as JSON on standard input")
+    return options
+
+
+def _check_out(out: Path | None) -> None:
+    """Before minutes are spent on a picture that could not be written."""
+    if out is None:
+        return
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise Error(f"--out {out}: there is no folder {folder}")
+    if out.is_dir():
+        raise Error(f"--out {out}: this is a folder; name a file in it, such as {out / 'picture.png'}")
+    if not os.access(folder, os.W_OK):
+        raise Error(f"--out {out}: {folder} cannot be written to by this user")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,10 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--negative-prompt", dest="negative_prompt")
     parser.add_argument("--out", type=Path, help="file to write, .png or .jpg; default: a new name here")
     parser.add_argument("--model")
-    for name, kind in (("steps", int), ("width", int), ("height", int), ("seed", int), ("cfg-scale", float)):
+    for name, kind in (
+        ("steps", int),
+        ("width", int),
+        ("height", int),
+        ("seed", int),
+        ("cfg-scale", float),
+        ("clip-skip", int),
+    ):
         parser.add_argument(f"--{name}", type=kind, dest=name.replace("-", "_"))
-    parser.add_argument("--sampler", dest="sampler_name")
-    parser.add_argument("--schedule", dest="scheduler_type")
+    parser.add_argument("--sampler", "--sampler-name", dest="sampler_name")
+    parser.add_argument("--schedule", "--scheduler-type", dest="scheduler_type")
     parser.add_argument("--lora", action="append", dest="loras", metavar="NAME[:SCALE]")
     return parser
 

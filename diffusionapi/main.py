@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads annotations at run time
 
-from diffusionapi import __version__, logs
+from diffusionapi import __version__, logs, start
 from diffusionapi.api import health
 from diffusionapi.api.dialect import as_error
 from diffusionapi.api.primary import routes as primary
@@ -27,7 +28,6 @@ from diffusionapi.errors import Misconfigured
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.open import open_store
 from diffusionapi.service import Service
-from diffusionapi.settings import Settings
 from diffusionapi.worker.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from starlette.responses import Response
+
+    from diffusionapi.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _DESCRIPTION = """
 A self-hosted Stable Diffusion server. Post a request to `/txt2img`, then poll `/queue/{job_id}`
@@ -79,6 +83,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.configure(settings.log_level, settings.log_format)
+        for doubt in start.doubts(settings):
+            log.warning(doubt)
         store = open_store(settings)
         blobs = FolderBlobs(settings.path(settings.outputs_dir))
         service = Service(settings, store, blobs, Catalog(settings))
@@ -134,7 +140,7 @@ def _on_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def _load_settings() -> Settings:
     try:
-        return Settings.load()
+        return start.load()
     except Misconfigured as error:
         sys.exit(error.sentence)
 

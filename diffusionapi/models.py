@@ -60,9 +60,14 @@ def _pull(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _list(_: argparse.Namespace, settings: Settings) -> None:
+    places = _installed(settings)
+    if not places:
+        _say(f"No model in {settings.path(settings.models_dir)}; get one, as in")
+        _say("  python -m diffusionapi.models pull org/name")
+        return
     labels = read_labels(settings.path(settings.model_labels))
     rows = [("NAME", "FAMILY", "PREDICTION", "GB", "LABEL")]
-    for place in _installed(settings):
+    for place in places:
         label = labels.get(place.name, "")
         try:
             found = inspect(place.path, pickles=settings.allow_pickles)

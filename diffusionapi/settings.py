@@ -5,14 +5,21 @@ Nobody else reads the environment. `python -m diffusionapi.settings` prints ever
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from diffusionapi.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -95,7 +102,12 @@ class Settings(BaseSettings):
     fake_step_seconds: float = Field(
         0.02, ge=0, allow_inf_nan=False, description="How long a step of the fake engine takes."
     )
-    max_side: int = Field(2048, ge=64, le=16384, description="Largest width and height, in pixels.")
+    max_side: int = Field(
+        2048,
+        ge=64,
+        le=16384,
+        description="Largest width and height of a request, in pixels; the hires pass may reach twice that.",
+    )
     max_body_mb: int = Field(32, ge=1, description="Largest body of a request, in MiB.")
 
     min_free_mb: int = Field(100, ge=0, description="Free disk space under which /readyz says no, in MiB.")
@@ -105,8 +117,11 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Settings:
         """Read the environment and `.env`; say in a sentence what is wrong."""
+        files = _env_files()
+        for file in files:
+            list(_names(file))
         try:
-            return cls(_env_file=(PROJECT / ".env", ".env"), _env_ignore_empty=False)
+            return cls(_env_file=files, _env_ignore_empty=False)
         except ValidationError as error:
             sentences = [_sentence(str(one["loc"][0]), one["input"], one["msg"]) for one in error.errors()]
             raise Misconfigured("\n".join(sentences)) from error
@@ -128,17 +143,57 @@ def _sentence(field: str, value: object, message: str) -> str:
     return f"Setting {field.upper()}: {shown} is not right: {message.removeprefix('Value error, ')}"
 
 
+def unknown_names() -> list[str]:
+    """A sentence for each name in `.env` that is no setting but looks like one."""
+    known = [name.upper() for name in Settings.model_fields]
+    found = []
+    for file in _env_files():
+        for number, name in _names(file):
+            if name.upper() not in known and (
+                near := get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+            ):
+                found.append(f"{file}, line {number}: {name} is no setting; did you mean {near[0]}?")
+    return found
+
+
+def _env_files() -> list[Path]:
+    """The files that are read, the one that wins last."""
+    return [file for file in dict.fromkeys((PROJECT / ".env", Path.cwd() / ".env")) if file.is_file()]
+
+
+def _names(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of everything the file sets; Misconfigured names the first line that sets nothing."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{file} is not text in UTF-8") from error
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
+    for one in parse_stream(io.StringIO(text)):
+        # A blank line before a statement belongs to it.
+        lines = one.original.string
+        number = one.original.line + lines[: len(lines) - len(lines.lstrip())].count("\n")
+        if one.error or (one.key is not None and one.value is None):
+            raise Misconfigured(f"{file}, line {number}: cannot be read; write NAME=value")
+        if one.key is not None:
+            yield number, one.key
+
+
 def main() -> None:
     """Print every setting with its value and meaning."""
     if sys.argv[1:] == ["--markdown"]:
         print(_table())  # noqa: T201
         return
-    settings = Settings.load()
+    settings, differs = Settings.load(), False
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         mark = " " if value == field.default else "*"
         print(f"{mark} {name.upper()}={_shown(value)}\n      {field.description}")  # noqa: T201
-    print("\n* differs from the default")  # noqa: T201
+        differs = differs or mark == "*"
+    if differs:
+        print("\n* differs from the default")  # noqa: T201
+    for sentence in unknown_names():
+        print(sentence, file=sys.stderr)  # noqa: T201
 
 
 def _table() -> str:
@@ -155,10 +210,13 @@ def _shown(value: object) -> str:
     """A value for people; of a secret, only whether there is one."""
     if isinstance(value, SecretStr):
         return "*****" if value.get_secret_value() else ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return "" if value is None else str(value)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # of `| head -1`: end, and say nothing
     try:
         main()
     except Misconfigured as error:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -30,13 +34,65 @@ def generate(data_dir: Path, *arguments: str, stdin: str = "") -> subprocess.Com
     return run(data_dir, "-m", "diffusionapi.generate", *arguments, stdin=stdin)
 
 
-def test_one_picture_with_a_progress_bar_and_no_server(tmp_path: Path) -> None:
+def test_one_picture_without_a_server(tmp_path: Path) -> None:
     ended = generate(tmp_path, "--prompt", "a cat", "--out", "cat.png", "--width", "128", "--seed", "5")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "cat.png  128x512  seed 5\n"
-    assert "100%" in ended.stderr
     with Image.open(tmp_path / "cat.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (128, 512))
+
+
+def on_a_terminal(data_dir: Path, *arguments: str, interrupt_at: str | None = None) -> tuple[int, str]:
+    """The command's end and what it shows, with a terminal for all three of its streams."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 80))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "diffusionapi.generate", *arguments],
+        env=clean_environment(data_dir, fake_step_seconds=0 if interrupt_at is None else 0.2),
+        cwd=data_dir,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+    )
+    os.close(its)
+    shown = ""
+    try:
+        while piece := os.read(ours, 4096):
+            shown += piece.decode()
+            if interrupt_at is not None and interrupt_at in shown:
+                process.send_signal(signal.SIGINT)
+                interrupt_at = None
+    except OSError:  # what Linux says at the end of a terminal
+        pass
+    os.close(ours)
+    return process.wait(timeout=30), shown
+
+
+def test_a_terminal_shows_a_progress_bar(tmp_path: Path) -> None:
+    code, shown = on_a_terminal(tmp_path, "--prompt", "a cat", "--out", "cat.png")
+    assert code == 0, shown
+    assert "generation 100%|" in shown
+
+
+def test_where_no_terminal_is_only_a_missing_model_is_told(tmp_path: Path) -> None:
+    ended = generate(tmp_path, "--prompt", "a cat", "--out", "cat.png")
+    assert ended.stderr.startswith("No model is installed, so the fake engine drew this; ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_without_a_request_the_usage_is_shown(tmp_path: Path) -> None:
+    code, shown = on_a_terminal(tmp_path)
+    assert code == 2
+    assert "usage: " in shown
+    assert "--prompt is needed" in shown
+
+
+def test_an_interrupt_is_no_defect(tmp_path: Path) -> None:
+    code, shown = on_a_terminal(tmp_path, "--prompt", "a cat", interrupt_at="generation")
+    assert code == 130
+    assert "Stopped" in shown
+    assert "Traceback" not in shown
 
 
 def test_a_job_may_come_as_json(tmp_path: Path) -> None:
@@ -58,14 +114,18 @@ def test_it_gives_the_picture_that_the_server_gives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "sentence"),
     [
-        (["--prompt", "x", "--steps", "0"], "", "steps: input should be greater than or equal to 1, got 0"),
+        (["--prompt", "x", "--steps", "0"], "", "steps: must be greater than or equal to 1, got 0"),
         (["--prompt", "x", "--model", "zzz"], "", "model: unknown model 'zzz'"),
         (["--prompt", "x", "--out", "x.webp"], "", "fileType: "),
         (["--prompt", "#fail@1"], "", "asked the fake engine to fail"),
         ([], "{", "Standard input is not valid JSON"),
         ([], "[]", "must be a JSON object"),
         ([], "{}", "prompt: is required"),
-        (["--prompt", "x", "--out", "no/such/folder/x.png"], "", "Cannot use folder/x.png"),
+        (["--prompt", "x", "--out", "no/such/folder/x.png"], "", "there is no folder {here}/no/such/folder"),
+        (["--prompt", "#fail@1", "--out", "."], "", "--out .: this is a folder"),
+        (["--prompt", "x", "--sampler-name", "zzz"], "", "sampler_name: unknown sampler 'zzz'"),
+        (["--prompt", "x", "--scheduler-type", "zzz"], "", "scheduler_type: unknown"),
+        (["--prompt", "x", "--clip-skip", "13"], "", "clip_skip: must be less than or equal to 12"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(
@@ -73,7 +133,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
 ) -> None:
     ended = generate(tmp_path, *arguments, stdin=stdin)
     assert ended.returncode == 1
-    assert sentence in ended.stderr
+    assert sentence.format(here=tmp_path) in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -81,6 +141,22 @@ def test_the_labels_are_printed_as_label_and_name(tmp_path: Path) -> None:
     lines = run(tmp_path, str(PROJECT / "list_models.py")).stdout.splitlines()
     assert len(lines) == 7
     assert lines[0] == "Amanatsu -> John6666__amanatsu-illustrious-v11-sdxl"
+
+
+def test_a_reader_of_labels_may_leave_early(tmp_path: Path) -> None:
+    """As `| head -1` does."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, str(PROJECT / "list_models.py")],
+        env=clean_environment(tmp_path),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(writing)
+    assert ended.stderr == b""
 
 
 def test_the_labels_are_printed_as_json(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from diffusionapi.errors import Misconfigured
-from diffusionapi.settings import Settings
+from diffusionapi.settings import Settings, _shown, unknown_names
 from tests.server import clean_environment
 
 
@@ -56,6 +56,29 @@ def test_a_wrong_value_is_refused_with_a_sentence(
         Settings.load()
 
 
+def test_a_line_of_dot_env_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for content, number in (("PORT=1\n\nfoo bar=2\n", 3), ("PORT\n", 1), ("PORT='1\n", 1)):
+        (tmp_path / ".env").write_text(content)
+        with pytest.raises(Misconfigured, match=f"{tmp_path}/.env, line {number}: cannot be read"):
+            Settings.load()
+    (tmp_path / ".env").write_bytes(b"PORT=\xff")
+    with pytest.raises(Misconfigured, match="is not text in UTF-8"):
+        Settings.load()
+
+
+def test_a_name_in_dot_env_that_looks_like_a_setting_is_doubted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("# ours\nQUEUELIMIT=5\nsomething_else=1\nport=1\n")
+    assert unknown_names() == [
+        f"{tmp_path}/.env, line 2: QUEUELIMIT is no setting; did you mean QUEUE_LIMIT?"
+    ]
+
+
 def run(module: str, data_dir: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *module.split(), *arguments],
@@ -82,5 +105,11 @@ def test_all_settings_are_printed_with_their_meaning_and_no_secret(tmp_path: Pat
         assert field.description
         assert field.description in printed
     assert "* PORT=1234" in printed
+    assert "* differs from the default" in printed
     assert "hush-hush" not in printed
     assert "SECRET_KEY=*****" in printed
+
+
+def test_whole_seconds_are_printed_as_such() -> None:
+    assert _shown(86400.0) == "86400"
+    assert _shown(0.02) == "0.02"

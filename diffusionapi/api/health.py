@@ -1,4 +1,4 @@
-"""For those who run the server: is the process alive, and could it take a job now?"""
+"""For those who run the server: is the process alive, could it take a job now, do its workers live?"""
 
 from __future__ import annotations
 
@@ -36,11 +36,15 @@ async def livez() -> Alive:
 
 @router.get(
     "/readyz",
-    summary="Could a job be accepted and run now?",
+    summary="Could this process accept a job now, and do its workers live?",
     response_model=Readiness,
     responses={503: {"model": Readiness, "description": "Something stands in the way"}},
 )
 def readyz(request: Request) -> Response:
+    """Looks at the queue, the folder of pictures, the free disk space and the workers of this process.
+
+    With `WORKERS=0` the workers are elsewhere, and nothing is said about them.
+    """
     service: Service = request.app.state.service
     workers: WorkerPool = request.app.state.workers
     problems: dict[str, str] = {}

@@ -11,6 +11,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_SEND = """send JSON, as in -d '{"prompt": "…"}'"""
+_RIGHT = {
+    "int_parsing_size": "is far too large",
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a number",
+    "string_type": "must be a string",
+    "bool": "must be true or false",
+    "list": "must be a list",
+    "dict": "must be an object",
+    "model": "must be an object",
+}
+"""What would be right, by how the type of a problem begins; other problems say it themselves."""
+
+
 def as_refusal(problems: Sequence[Any], *, inside: int = 1) -> Error:
     """All that is wrong with a request in one error; its field is the first wrong one.
 
@@ -18,7 +33,9 @@ def as_refusal(problems: Sequence[Any], *, inside: int = 1) -> Error:
     """
     first = problems[0]
     if first["type"] == "json_invalid":
-        return BadJson(f"The body is not valid JSON: {first['ctx']['error']} at position {first['loc'][-1]}")
+        return BadJson(
+            f"The body is not valid JSON: {first['ctx']['error']} at position {first['loc'][-1]}; {_SEND}"
+        )
     sentences = [(_field(one["loc"][inside:]), _problem(one)) for one in problems]
     field, problem = sentences[0]
     rest = "".join(f"; {other}: {said}" for other, said in sentences[1:])
@@ -37,11 +54,14 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _problem(problem: dict[str, Any]) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    value = problem.get("input")
-    if problem["type"] == "missing":
+    value, kind = problem.get("input"), str(problem["type"])
+    if tuple(problem["loc"]) == ("body",) and kind.startswith(("missing", "model", "dict")):
+        return "must be a JSON object"
+    if kind == "missing":
         return "is required"
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should ", "must ")
+    message = next((right for start, right in _RIGHT.items() if kind.startswith(start)), message)
+    message = message[:1].lower() + message[1:]
     if isinstance(value, str | int | float | bool):
         shown = repr(value)
         return f"{message}, got {shown if len(shown) <= 60 else shown[:57] + '...'}"

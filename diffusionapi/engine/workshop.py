@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ class Workshop:
         self._dtype = devices.dtype(settings, self.device)
         self._settings = settings
         self._catalog = Catalog(settings)
+        self._hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hashing")
         self._hashes = Hashes(settings.path(settings.models_dir) / ".hashes.json")
         self._models = ModelCache(
             self._load,
@@ -59,9 +61,15 @@ class Workshop:
         self._scenes: weakref.WeakSet[Scene] = weakref.WeakSet()
 
     def _load(self, path: Path) -> LoadedModel:
-        return load(
+        model = load(
             path, self.device, self._dtype, allow_pickles=self._settings.allow_pickles, hashes=self._hashes
         )
+        # To read gigabytes takes seconds, and it is wanted only when the first picture is done.
+        self._hashing.submit(self._hashes.of, model.path)
+        return model
+
+    def _hash(self, model: LoadedModel) -> str:
+        return self._hashing.submit(self._hashes.of, model.path).result()
 
     # --- what a picture needs ---------------------------------------------------------------------------
 
@@ -87,7 +95,7 @@ class Workshop:
 
     def settings_text(self, request: GenerationRequest, scene: Scene) -> str:
         """What the picture's file says about itself."""
-        hashes = [side.weights.model.hash for side in scene.first]
+        hashes = [self._hash(side.weights.model) for side in scene.first]
         facts = infotext.Facts(
             model_hash=hashes[0],
             refiner_hash=hashes[1] if len(hashes) > 1 else None,
@@ -108,6 +116,7 @@ class Workshop:
         memory.give_back()
 
     def close(self) -> None:
+        self._hashing.shutdown(wait=False, cancel_futures=True)
         self._models.clear()
 
     # --- models -----------------------------------------------------------------------------------------

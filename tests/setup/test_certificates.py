@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
@@ -310,3 +311,20 @@ def test_without_openssl_the_package_to_install_is_named(tmp_path: Path) -> None
     outcome = run(BASH, SCRIPT, "--out", tmp_path, path=tools)
     assert outcome.returncode == 1
     assert "apt-get install openssl" in outcome.stderr
+
+
+def test_the_hint_names_an_address_that_answers_on_the_port_in_force(tmp_path: Path) -> None:
+    """The environment's port, else that of `.env` beside the script, else the default."""
+    (tmp_path / "project").mkdir()
+    script = shutil.copy(SCRIPT, tmp_path / "project")
+
+    def hint(**variables: str) -> str:
+        env = {"PATH": os.environ["PATH"]} | variables
+        command = [script, "--force", "--out", str(tmp_path / "out")]
+        said = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        return said.splitlines()[-1].strip()
+
+    assert hint() == f"curl --cacert '{tmp_path}/out/cert.pem' https://localhost:7866/hello"
+    (tmp_path / "project/.env").write_text("HOST=127.0.0.1\nPORT=1111\nexport PORT='2222' # ours\n")
+    assert hint().endswith("https://localhost:2222/hello")
+    assert hint(PORT="3333").endswith("https://localhost:3333/hello")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -72,6 +73,26 @@ def test_another_answer_means_http_and_is_named(menu: Menu) -> None:
     outcome = menu.choose(answers="7\n")
     assert "'7' is none of them; starting with HTTP." in outcome.stdout
     assert outcome.stdout.endswith(told("", ""))
+
+
+def test_a_person_who_answers_something_else_is_asked_again(menu: Menu) -> None:
+    ours, its = pty.openpty()
+    os.write(ours, b"7\nno\n1\n")
+    outcome = subprocess.run(
+        [menu.folder / "init_https.sh"], stdin=its, capture_output=True, text=True, check=False, timeout=30
+    )
+    os.close(its)
+    os.close(ours)
+    assert "'7' is none of them. 1, 2 or 3: " in outcome.stderr
+    assert "'no' is none of them. 1, 2 or 3: " in outcome.stderr
+    assert outcome.stdout.endswith(told("", ""))
+
+
+def test_an_unknown_flag_is_refused_before_anything_is_asked(menu: Menu) -> None:
+    outcome = menu.choose("--nonsense", answers="1\n")
+    assert outcome.returncode == 2
+    assert "does not know '--nonsense'" in outcome.stderr
+    assert outcome.stdout == ""
 
 
 def test_the_menu_shows_the_three_ways(menu: Menu) -> None:

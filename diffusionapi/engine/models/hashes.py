@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi import files
 from diffusionapi.engine.models import folders
 from diffusionapi.engine.models.places import resolve
+from diffusionapi.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +51,10 @@ class Hashes:
         return table if isinstance(table, dict) else {}
 
     def _remember(self) -> None:
-        if self._memory:
-            self._memory.parent.mkdir(parents=True, exist_ok=True)
+        if self._memory and self._memory.parent.is_dir():
             table = self._remembered() | self._known  # another process may have added to it
-            files.write(self._memory, json.dumps(table, indent=1).encode(), durable=False)
+            with suppress(StorageUnavailable):  # a folder of models may be there to be read only
+                files.write(self._memory, json.dumps(table, indent=1).encode(), durable=False)
 
 
 def stamp_of(weights: Sequence[Path]) -> Stamp:

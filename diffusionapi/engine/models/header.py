@@ -31,6 +31,10 @@ _BEGINNINGS = {
 }
 
 
+Stamp = tuple[int, int]
+"""Size and time of change: a file with the same stamp has the same content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One tensor: its type as safetensors spells it, its shape, and where its bytes lie in the file."""
@@ -71,15 +75,19 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """BrokenModel for a file that is cut short or no weights file at all. Unchanged files are read once."""
+    """BrokenModel for a file that is cut short or no weights file at all."""
+    return _read(path, *stamp(path))
+
+
+def stamp(path: Path) -> Stamp:
     try:
         state = path.stat()
     except OSError as error:
         raise BrokenModel(path, _why_unreadable(path, error)) from error
-    return _read(path, state.st_size, state.st_mtime_ns)
+    return state.st_size, state.st_mtime_ns
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)  # loading asks several times; a header is up to a megabyte of objects
 def _read(path: Path, size: int, _mtime: int) -> Header:
     try:
         if path.suffix in PICKLES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from diffusionapi.engine.models import folders, predictions
@@ -14,7 +15,7 @@ from diffusionapi.engine.models.families import (
     Prediction,
     family_of_tensors,
 )
-from diffusionapi.engine.models.header import PICKLES, Header, read_header
+from diffusionapi.engine.models.header import PICKLES, Stamp, read_header, stamp
 from diffusionapi.engine.models.places import resolve
 from diffusionapi.errors import BrokenModel
 
@@ -48,23 +49,39 @@ def inspect(path: Path, *, pickles: bool = False) -> Found:
 def _folder(path: Path, *, pickles: bool) -> Found:
     family = folders.family(path)
     scheduler = folders.read_config(path / folders.SCHEDULER)
-    entries: list[Entry] = []
+    size = parameters = 0
     for component in folders.components(family):
         folders.read_config(path / component / "config.json")
         for file in folders.weight_files(path / component, half=True, pickles=pickles):
-            entries += read_header(file).tensors.values()
+            inside = _sizes_of_file(file, stamp(file))
+            size, parameters = size + inside[0], parameters + inside[1]
     return Found(
         path,
         family,
         predictions.of_scheduler(path / folders.SCHEDULER, scheduler),
         "folder",
-        *_sizes(entries),
+        size,
+        parameters,
         zero_snr=bool(scheduler.get("rescale_betas_zero_snr")),
     )
 
 
+@lru_cache(maxsize=4096)
+def _sizes_of_file(file: Path, _stamp: Stamp) -> tuple[int, int]:
+    return _sizes(read_header(file).tensors.values())
+
+
 def _file(path: Path, *, pickles: bool) -> Found:
-    header = checkpoint(path, pickles=pickles)
+    if path.suffix in PICKLES and not pickles:
+        problem = "it is a pickle, which can run code; convert it to safetensors, or allow pickles"
+        raise BrokenModel(path, problem)
+    sidecar = predictions.sidecar(path)
+    return _checkpoint(path, stamp(path), stamp(sidecar) if sidecar.is_file() else None)
+
+
+@lru_cache(maxsize=1024)  # lists of models are read often, and headers are long
+def _checkpoint(path: Path, _stamp: Stamp, _sidecar: Stamp | None) -> Found:
+    header = read_header(path)
     family = family_of_tensors(header)
     prefixes = [UNET, VAE, *(prefix for one in TEXT_ENCODERS[family] for prefix in one.origins)]
     entries = [one for name, one in header.tensors.items() if name.startswith(tuple(prefixes))]
@@ -76,15 +93,6 @@ def _file(path: Path, *, pickles: bool) -> Found:
         *_sizes(entries),
         zero_snr=predictions.zero_snr(header),
     )
-
-
-def checkpoint(path: Path, *, pickles: bool) -> Header:
-    """The header of a single-file checkpoint, if such files are allowed."""
-    if path.suffix in PICKLES and not pickles:
-        raise BrokenModel(
-            path, "it is a pickle, which can run code; convert it to safetensors, or allow pickles"
-        )
-    return read_header(path)
 
 
 def _sizes(entries: Iterable[Entry]) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def of_checkpoint(header: Header, family: Family) -> Prediction:
     """What an original checkpoint says, by the rules above."""
     if "edm_mean" in header.tensors or "edm_vpred.sigma_max" in header.tensors:
         raise BrokenModel(header.path, "it was trained with EDM noise levels, which this server does not run")
-    said = _sidecar(header.path) or _metadata(header.metadata)
+    said = _of_sidecar(header.path) or _metadata(header.metadata)
     if said is not None:
         return said
     if "v_pred" in header.tensors or (family == "sd2" and _spreads(header)):
@@ -64,9 +64,13 @@ def zero_snr(header: Header) -> bool:
     return "ztsnr" in header.tensors
 
 
-def _sidecar(path: Path) -> Prediction | None:
+def sidecar(path: Path) -> Path:
+    return path.with_suffix(".yaml")
+
+
+def _of_sidecar(path: Path) -> Prediction | None:
     try:
-        text = path.with_suffix(".yaml").read_text(errors="replace")
+        text = sidecar(path).read_text(errors="replace")
     except OSError:
         return None
     # A training configuration that does not name it trains on noise.

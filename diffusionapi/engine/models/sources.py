@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffusionapi.engine.models import folders, original, shapes
 from diffusionapi.engine.models.families import TEXT_ENCODERS, published
-from diffusionapi.engine.models.inspection import Found, checkpoint
+from diffusionapi.engine.models.header import read_header
 from diffusionapi.engine.models.tokenizers import read_tokenizer, shipped_tokenizer
 from diffusionapi.engine.models.weights import Weights
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffusionapi.engine.models.families import Config, TextEncoder
+    from diffusionapi.engine.models.inspection import Found
     from diffusionapi.engine.models.original import Origin
 
 _OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
@@ -41,11 +42,7 @@ class Source(Protocol):
 
 
 def open_source(found: Found, *, half: bool, pickles: bool) -> Source:
-    return (
-        Folder(found, half=half, pickles=pickles)
-        if found.kind == "folder"
-        else Checkpoint(found, pickles=pickles)
-    )
+    return Folder(found, half=half, pickles=pickles) if found.kind == "folder" else Checkpoint(found)
 
 
 class Folder:
@@ -80,10 +77,10 @@ def _spellings(component: str, name: str) -> list[str]:
 
 
 class Checkpoint:
-    def __init__(self, found: Found, *, pickles: bool) -> None:
+    def __init__(self, found: Found) -> None:
         self.path = found.path
         self._found = found
-        self._header = checkpoint(found.path, pickles=pickles)
+        self._header = read_header(found.path)
         self._weights = Weights([found.path])
         self._encoders = {one.folder: one for one in TEXT_ENCODERS[found.family]}
 
