@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusionapi.catalog.labels import read_labels
+from diffusionapi.catalog.places import Place, find
 from diffusionapi.core.names import fold, near
 from diffusionapi.engine.models.inspection import inspect
-from diffusionapi.engine.models.places import Place, find
 from diffusionapi.errors import BrokenModel, Error, UnknownName
 from diffusionapi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydantic import SecretStr
 
 _GB = 1e9
 
@@ -98,14 +97,12 @@ def _check(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _installed(settings: Settings) -> list[Place]:
-    roots = [settings.path(one) for one in (settings.models_dir, *getattr(settings, "model_roots", ()))]
-    return find(roots, pickles=settings.allow_pickles)
+    return find(settings.model_folders, pickles=settings.allow_pickles)
 
 
 def _token(settings: Settings) -> str | None:
     """None leaves it to huggingface_hub, which knows HF_TOKEN and `hf auth login`."""
-    token: SecretStr | None = getattr(settings, "huggingface_token", None)
-    return token.get_secret_value() or None if token else None
+    return settings.huggingface_token.get_secret_value() or None
 
 
 def _named(name: str, settings: Settings) -> Place:

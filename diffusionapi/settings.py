@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from dotenv.parser import parse_stream
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from diffusionapi.errors import Misconfigured
 
@@ -38,6 +38,10 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _folders(value: object) -> object:
+    return tuple(one for one in value.split(":") if one) if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8")
 
@@ -56,6 +60,10 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(PROJECT, description="Folder that the relative paths below are taken from.")
     models_dir: Path = Field(Path("stable_diffusion/models"), description="Models.")
+    model_roots: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
+        (), description="Further folders of models, with ':' between them, as a hub cache."
+    )
+    huggingface_token: SecretStr = Field(SecretStr(""), description="For pulling models that are gated.")
     loras_dir: Path = Field(Path("stable_diffusion/loras"), description="LoRAs (*.safetensors).")
     upscalers_dir: Path = Field(
         Path("stable_diffusion/upscalers"), description="Upscalers (*.pth, *.safetensors)."
@@ -128,6 +136,10 @@ class Settings(BaseSettings):
 
     def path(self, relative: Path | str) -> Path:
         return self.data_dir / relative
+
+    @property
+    def model_folders(self) -> list[Path]:
+        return [self.path(folder) for folder in (self.models_dir, *self.model_roots)]
 
     @property
     def tls_files(self) -> tuple[Path, Path] | None:
@@ -212,6 +224,8 @@ def _shown(value: object) -> str:
         return "*****" if value.get_secret_value() else ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, tuple):
+        return ":".join(str(one) for one in value)
     return "" if value is None else str(value)
 
 

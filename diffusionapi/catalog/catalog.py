@@ -102,7 +102,7 @@ class Catalog:
             settings = self._settings
             snapshot = self._snapshot = _Snapshot(
                 now,
-                [*self._built_in, *scan.models(settings.path(settings.models_dir))],
+                [*self._built_in, *scan.models(settings)],
                 scan.files(settings.path(settings.loras_dir), ".safetensors"),
                 [
                     *(Installed(name, None) for name in BUILT_IN_UPSCALERS),

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffusionapi.catalog.places import find
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNET_FILES = ("diffusion_pytorch_model*.safetensors", "diffusion_pytorch_model*.bin")
+    from diffusionapi.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,10 @@ class Installed:
     """None for what is built in."""
 
 
-def models(root: Path) -> list[Installed]:
-    """Folders that hold a diffusers model at any depth, and single-file checkpoints."""
-    found = [Installed(one.name, one) for one in _entries(root) if one.is_dir() and _has_unet(one)]
-    found += files(root, ".safetensors")
-    return sorted(found, key=lambda one: one.name)
+def models(settings: Settings) -> list[Installed]:
+    """The models of every folder that the settings name."""
+    found = find(settings.model_folders, pickles=settings.allow_pickles)
+    return [Installed(one.name, one.path) for one in found]
 
 
 def files(root: Path, *suffixes: str) -> list[Installed]:
@@ -37,7 +38,3 @@ def files(root: Path, *suffixes: str) -> list[Installed]:
 def _entries(root: Path) -> Iterator[Path]:
     if root.is_dir():
         yield from (one for one in root.iterdir() if not one.name.startswith("."))
-
-
-def _has_unet(folder: Path) -> bool:
-    return any(True for pattern in _UNET_FILES for _ in folder.glob(f"**/unet/{pattern}"))

@@ -21,8 +21,7 @@ def with_engine(settings: Settings) -> Settings:
     """The settings with an engine named: the real one when there is a model for it, else the fake."""
     if settings.engine is not None:
         return settings
-    installed = scan.models(settings.path(settings.models_dir))
-    return settings.model_copy(update={"engine": "diffusers" if installed else "fake"})
+    return settings.model_copy(update={"engine": "diffusers" if scan.models(settings) else "fake"})
 
 
 def devices(settings: Settings) -> list[str]:

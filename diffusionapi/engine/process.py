@@ -44,6 +44,8 @@ class ProcessEngine:
                 [sys.executable, "-m", "diffusionapi.engine.process", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                # What is installed is never looked up on the network; unless the operator says otherwise.
+                env={"HF_HUB_OFFLINE": "1"} | os.environ,
             )
         self._pipe: Connection[Any, Any] = Connection(ours.detach())
         try:

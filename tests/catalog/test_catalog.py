@@ -107,3 +107,12 @@ def test_upscalers_and_loras_are_found_whatever_their_case(settings: Settings, t
     catalog = Catalog(settings)
     assert catalog.lora("night-style", "loras[0]").name == "Night_Style"
     assert catalog.upscaler("latent", "hires.upscaler").name == "Latent"
+
+
+def test_models_of_further_folders_are_found_too(settings: Settings, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "hub"
+    unet = elsewhere / "models--org--name" / "snapshots" / "0123abcd" / "unet"
+    unet.mkdir(parents=True)
+    (unet / "config.json").write_text("{}")
+    catalog = Catalog(settings.model_copy(update={"model_roots": (elsewhere,)}))
+    assert catalog.model("org/name", "model").path == elsewhere / "models--org--name"

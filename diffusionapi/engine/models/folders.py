@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from diffusionapi.catalog.places import INDEX
 from diffusionapi.engine.models.families import TEXT_ENCODERS, Config, Family, family_of_config
-from diffusionapi.engine.models.places import INDEX
 from diffusionapi.errors import BrokenModel
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi import files
+from diffusionapi.catalog.places import resolve
 from diffusionapi.engine.models import folders
-from diffusionapi.engine.models.places import resolve
 from diffusionapi.errors import StorageUnavailable
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from diffusionapi.catalog.places import resolve
 from diffusionapi.engine.models import folders, predictions
 from diffusionapi.engine.models.families import (
     TEXT_ENCODERS,
@@ -16,7 +17,6 @@ from diffusionapi.engine.models.families import (
     family_of_tensors,
 )
 from diffusionapi.engine.models.header import PICKLES, Stamp, read_header, stamp
-from diffusionapi.engine.models.places import resolve
 from diffusionapi.errors import BrokenModel
 
 if TYPE_CHECKING:

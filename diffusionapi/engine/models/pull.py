@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from diffusionapi.catalog.places import INDEX
 from diffusionapi.engine.models import folders
-from diffusionapi.engine.models.places import INDEX
 from diffusionapi.errors import PullFailed
 
 if TYPE_CHECKING:

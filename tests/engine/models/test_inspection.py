@@ -121,6 +121,19 @@ def test_a_yaml_beside_the_checkpoint_overrules_all(sd2_folder: Path, tmp_path: 
     assert inspect(file).prediction == "v_prediction"
 
 
+def test_a_yaml_written_later_is_noticed(sd2_folder: Path, tmp_path: Path) -> None:
+    file = miniatures.as_checkpoint(sd2_folder, tmp_path / "one.safetensors")
+    assert inspect(file).prediction == "epsilon"
+    file.with_suffix(".yaml").write_text("parameterization: v\n")
+    assert inspect(file).prediction == "v_prediction"
+
+
+def test_a_replaced_file_is_read_again(sd1_folder: Path, sd2_folder: Path, tmp_path: Path) -> None:
+    file = miniatures.as_checkpoint(sd1_folder, tmp_path / "one.safetensors")
+    assert inspect(file).family == "sd1"
+    assert inspect(miniatures.as_checkpoint(sd2_folder, file)).family == "sd2"
+
+
 def test_a_folder_with_zero_snr_says_so(sdxl_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(sdxl_folder, tmp_path / "model")
     scheduler = tmp_path / "model" / "scheduler" / "scheduler_config.json"

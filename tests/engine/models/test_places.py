@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diffusionapi.engine.models.places import Place, find, resolve
+from diffusionapi.catalog.places import Place, find, resolve
 from diffusionapi.errors import BrokenModel
 from tests import miniatures
 
