@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     Clients = Callable[..., TestClient]
 
 
+SLOW = ("crash/", "engine/", "test_models.py")
+"""What kills servers or loads torch. The engine's fake and process do neither."""
+QUICK = ("engine/test_fake.py", "engine/test_process.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = str(item.path.relative_to(PROJECT / "tests"))
+        if place.startswith(SLOW) and not place.startswith(QUICK):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:

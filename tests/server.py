@@ -112,10 +112,12 @@ class Server:
         family = self.family
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        for one in alive:
-            one.kill()
-        self.process = None
+        try:
+            wait_until(lambda: not any(_alive(one) for one in family), 10, self.log)
+        finally:
+            for one in filter(_alive, family):
+                one.kill()
+            self.process = None
 
     def stop(self) -> float:
         """SIGTERM; the seconds until it was gone."""
@@ -165,6 +167,14 @@ class Server:
             return any(one["job_id"] == job_id for one in listing[lists[state]])
 
         wait_until(reached, timeout, self.log)
+
+
+def _alive(process: psutil.Process) -> bool:
+    """A zombie has ended; whether somebody collects it is not our matter."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(condition: Any, timeout: float, story: Any = lambda: "") -> None:

@@ -72,15 +72,15 @@ def test_numbers_rise_and_a_client_may_go_on_where_it_was(server: Server) -> Non
     assert rest == whole[4:]
 
 
-def test_a_waiting_job_tells_its_position_as_it_moves_up(tmp_path: Path) -> None:
-    with Server(tmp_path, fake_step_seconds=0.01) as server:
-        first, second, third = (server.submit(steps=60) for _ in range(3))
-        told = watch(server, third)
-        positions = [data["position"] for name, _, data in told if name == "queued"]
-        assert positions == sorted(positions, reverse=True)
-        assert positions[-1] == 1
-        assert told[-1][0] == "finished"
-        assert {first, second}.isdisjoint({data["job_id"] for _, _, data in told})
+def test_a_waiting_job_tells_its_position(idle_client: TestClient) -> None:
+    first, second = (idle_client.post("/txt2img", json={"prompt": "x"}).json()["job_id"] for _ in range(2))
+    with idle_client.stream("GET", f"/queue/{second}/events") as answer:
+        lines = answer.iter_lines()
+        idle_client.delete(f"/queue/{second}")
+        told = read(lines)
+    assert told[-1][0] == "cancelled"
+    assert all(data["position"] == 2 for name, _, data in told if name == "queued")
+    assert first != second
 
 
 def test_a_failure_and_a_cancel_are_told(server: Server) -> None:
