@@ -70,8 +70,8 @@ class DiffusionEngine:
         with torch.inference_mode():
             for one in list(self._running.values()):
                 happened += [(one.job_id, event) for event in self._advance(one)]
-            happened += self._answer(self._next_turn())
-        return happened
+            # What has happened is told first: a network call may take seconds.
+            return happened or self._answer(self._next_turn())
 
     def close(self) -> None:
         for one in self._running.values():

@@ -89,6 +89,17 @@ def test_a_picture_that_joins_later_does_not_wait_for_the_first_to_end(engine: D
     engine.close()
 
 
+def test_what_has_happened_is_told_before_the_next_network_call(
+    engine: DiffusionEngine, group_sizes: list[int]
+) -> None:
+    engine.admit("it", a_request(model="sd1", steps=5))
+    told: list[object] = []
+    while not any(isinstance(event, Step) for event in told):
+        told += [event for _, event in engine.step(0)]
+    assert len(group_sizes) == 1
+    engine.close()
+
+
 def test_cancelling_one_leaves_its_neighbours_as_they_were(engine: DiffusionEngine) -> None:
     kept = a_request(model="sd1", steps=8, seed=1)
     engine.admit("kept", kept)
