@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
+import pytest
 
 from tests.server import Server, wait_until
 
@@ -93,6 +94,7 @@ def test_a_failure_and_a_cancel_are_told(server: Server) -> None:
     assert watch(server, job_id)[-1][0] == "cancelled"
 
 
+@pytest.mark.slow
 def test_the_end_is_told_even_when_another_client_fetches_it_first(tmp_path: Path) -> None:
     with Server(tmp_path, fake_step_seconds=0.01) as server:
         for _ in range(5):
@@ -110,6 +112,7 @@ def test_an_unknown_job_is_a_404_and_no_feed(idle_client: TestClient) -> None:
     assert answer.json()["status"] == "error"
 
 
+@pytest.mark.slow
 def test_open_feeds_do_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
     with Server(tmp_path, fake_step_seconds=0.05) as server:
         job_id = server.submit(steps=1000)
