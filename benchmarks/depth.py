@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Figure, durations, ratio, single
-from diffusionapi.core.job import Ticket
-from diffusionapi.core.request import GenerationRequest
 from diffusionapi.jobs import codec
 from diffusionapi.jobs.file import FileJobStore
+from tests.factories import a_ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,13 +97,13 @@ def _claimed(store: FileJobStore) -> Claim:
 
 @contextmanager
 def _position_of_last(store: FileJobStore) -> Iterator[Callable[[], object]]:
-    last = store.submit(_ticket(), limit=_NO_LIMIT)
+    last = store.submit(a_ticket(), limit=_NO_LIMIT)
     yield lambda: store.position(last)
 
 
 @contextmanager
 def _submit(store: FileJobStore) -> Iterator[Callable[[], object]]:
-    yield lambda: store.submit(_ticket(), limit=_NO_LIMIT)
+    yield lambda: store.submit(a_ticket(), limit=_NO_LIMIT)
 
 
 _ACTS: dict[str, Callable[[FileJobStore], AbstractContextManager[Callable[[], object]]]] = {
@@ -116,28 +115,6 @@ _ACTS: dict[str, Callable[[FileJobStore], AbstractContextManager[Callable[[], ob
 """What is measured -> what makes it ready; submits come last, as they make the short line longer."""
 
 
-def _ticket() -> Ticket:
-    request = GenerationRequest(
-        prompt="a lighthouse",
-        negative_prompt="",
-        model="fake",
-        width=512,
-        height=512,
-        steps=20,
-        guidance=7.0,
-        sampler="DPM++ 2M Karras",
-        schedule="karras",
-        seed=1,
-        file_type="jpg",
-        quality=85,
-        clip_skip=None,
-        loras=(),
-        hires=None,
-        refiner=None,
-    )
-    return Ticket(str(uuid.uuid4()), "primary", time.time(), request, {"prompt": "a lighthouse"})
-
-
 def _fill(folder: Path, jobs: int) -> None:
     """Job files as submits leave them: whole ones at the head of the line, links to a few behind them.
 
@@ -146,7 +123,7 @@ def _fill(folder: Path, jobs: int) -> None:
     """
     folder.mkdir()
     for _ in range(min(jobs, _WHOLE)):
-        ticket = _ticket()
+        ticket = a_ticket()
         path = folder / f"{ticket.id}_job.json"
         path.write_bytes(codec.write_ticket(ticket))
         # A store that has lost its index lines jobs up by the age of their files.

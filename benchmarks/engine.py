@@ -12,14 +12,15 @@ import torch
 
 from benchmarks.report import Figure, single
 from diffusionapi.core.events import Phase
-from diffusionapi.core.request import GenerationRequest
 from diffusionapi.engine.running import DiffusionEngine
 from diffusionapi.engine.workshop import Workshop
 from diffusionapi.settings import Settings
+from tests.factories import a_request
 
 if TYPE_CHECKING:
     import argparse
 
+    from diffusionapi.core.request import GenerationRequest
     from diffusionapi.engine.engine import EngineEvent
 
 TIME_LIMIT = 1800
@@ -82,23 +83,17 @@ def _workshop(root: Path, options: argparse.Namespace) -> Workshop:
 
 
 def _request(options: argparse.Namespace, seed: int) -> GenerationRequest:
-    return GenerationRequest(
+    return a_request(
         prompt=_PROMPT,
         negative_prompt="blurry",
         model=_NAME,
         width=options.size,
         height=options.size,
         steps=options.steps,
-        guidance=7.0,
         sampler="Euler",
         schedule="default",
         seed=seed,
         file_type="jpg",
-        quality=85,
-        clip_skip=None,
-        loras=(),
-        hires=None,
-        refiner=None,
     )
 
 

@@ -79,12 +79,10 @@ class Workshop:
         refiner = self._weights(request.refiner.model, "refiner_checkpoint") if request.refiner else None
         _check_families(main, refiner)
         sides = [main] if refiner is None else [main, refiner]
-        first, second = (
-            [Side(one, self._conditioning(one, request, in_second=in_second)) for one in sides]
-            if not in_second or request.hires
-            else []
-            for in_second in (False, True)
-        )
+        first = [Side(one, self._conditioning(one, request, in_second=False)) for one in sides]
+        second: list[Side] = []
+        if request.hires:
+            second = [Side(one, self._conditioning(one, request, in_second=True)) for one in sides]
         scene = Scene(request, first, second)
         self._scenes.add(scene)
         return scene
