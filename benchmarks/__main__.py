@@ -27,6 +27,9 @@ class Suite(Protocol):
 
     def run(self, options: argparse.Namespace) -> list[report.Figure]: ...
 
+    def facts(self, options: argparse.Namespace) -> dict[str, str]:
+        """What else is to be known of what it ran on."""
+
 
 def main() -> None:
     arguments = sys.argv[1:]
@@ -36,7 +39,8 @@ def main() -> None:
     _end_in_time(suite.TIME_LIMIT)
     with machine.others() as others:
         figures = suite.run(options)
-    facts = machine.describe(options.folder) | {"used by other programs": others.share}
+    facts = machine.describe(options.folder) | suite.facts(options)
+    facts["used by other programs"] = others.share
     sys.stdout.write(report.as_json(facts, figures) if options.json else report.as_text(facts, figures))
 
 

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import init_empty_weights
 
-from diffusionapi.engine.models import folders, original
-from diffusionapi.engine.models.families import CONFIGS, TEXT_ENCODERS
+from diffusionapi.engine.models import original
 from diffusionapi.engine.models.load import build
+from diffusionapi.weights import folders
+from diffusionapi.weights.families import CONFIGS, TEXT_ENCODERS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from diffusionapi.engine.models.families import TextEncoder
+    from diffusionapi.weights.families import TextEncoder
 
 TYPES = {"fp16": ("F16", torch.float16), "bf16": ("BF16", torch.bfloat16), "fp32": ("F32", torch.float32)}
 

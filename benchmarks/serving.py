@@ -32,6 +32,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", type=int, default=100_000, help="jobs in the long queue (%(default)s)")
 
 
+def facts(_: argparse.Namespace) -> dict[str, str]:
+    return {}
+
+
 def run(options: argparse.Namespace) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="diffusionapi-bench-", dir=options.folder) as name:
         folder = Path(name)

@@ -75,6 +75,8 @@ def main() -> None:
         sys.exit(130)  # what a shell expects of a program that was interrupted
     if asked.engine is None and settings.engine == "fake":
         print(_NO_MODEL, file=sys.stderr)  # noqa: T201
+    for notice in (*ticket.notices, *rendered.sampled.notices):
+        print(notice, file=sys.stderr)  # noqa: T201
     print(f"{out}  {rendered.width}x{rendered.height}  seed {ticket.request.seed}")  # noqa: T201
 
 

@@ -7,18 +7,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffusionapi.catalog import scan
 from diffusionapi.catalog.labels import read_labels
-from diffusionapi.catalog.places import Place, find
 from diffusionapi.core.names import fold, near
-from diffusionapi.engine.models.inspection import inspect
-from diffusionapi.errors import BrokenModel, Error, UnknownName
+from diffusionapi.errors import BadRequest, BrokenModel, Error, UnknownName
 from diffusionapi.settings import Settings
+from diffusionapi.weights import lora_kind
+from diffusionapi.weights.families import LABELS
+from diffusionapi.weights.inspection import inspect
+from diffusionapi.weights.places import Place, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 _GB = 1e9
+_MB = 1e6
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -59,6 +63,11 @@ def _pull(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _list(_: argparse.Namespace, settings: Settings) -> None:
+    _list_models(settings)
+    _list_loras(settings)
+
+
+def _list_models(settings: Settings) -> None:
     places = _installed(settings)
     if not places:
         _say(f"No model in {settings.path(settings.models_dir)}; get one, as in")
@@ -74,10 +83,33 @@ def _list(_: argparse.Namespace, settings: Settings) -> None:
             rows.append((place.name, "broken", "", "", error.sentence))
         else:
             rows.append((place.name, found.family, found.prediction, f"{found.bytes / _GB:.1f}", label))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        columns = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
-        _say("  ".join([*columns, row[4]]).rstrip())
+    _say_table(rows)
+
+
+def _list_loras(settings: Settings) -> None:
+    rows = [("LORA", "FAMILY", "MB", "PROBLEM")]
+    for one in scan.files(settings.path(settings.loras_dir), ".safetensors"):
+        assert one.path is not None
+        try:
+            found = lora_kind.inspect(one.path)
+        except BadRequest as error:
+            rows.append((one.name, "", "", error.problem))
+        except BrokenModel as error:
+            rows.append((one.name, "broken", "", error.sentence))
+        else:
+            families = "any" if len(found.families) == len(LABELS) else " or ".join(found.families)
+            rows.append((one.name, families or "none", f"{found.bytes / _MB:.1f}", ""))
+    if len(rows) > 1:
+        _say("")
+        _say_table(rows)
+
+
+def _say_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Columns of equal width, but for the last."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    for *columns, last in rows:
+        padded = [text.ljust(width) for text, width in zip(columns, widths, strict=True)]
+        _say("  ".join([*padded, last]).rstrip())
 
 
 def _check(options: argparse.Namespace, settings: Settings) -> None:

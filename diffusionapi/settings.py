@@ -91,10 +91,19 @@ class Settings(BaseSettings):
         "auto", pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$", description="auto, cpu, cuda, cuda:N or mps."
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="Of the networks; auto takes the fastest that is safe on the device."
+        "auto",
+        description="Of the networks; auto takes the fastest that is safe on the device. fp32 is not TF32.",
     )
     model_memory_mb: int = Field(
-        0, ge=0, description="Memory of the device for loaded models, in MiB; 0 takes three fifths of it."
+        0,
+        ge=0,
+        description="Memory for loaded models, in MiB: the device's, with OFFLOAD main memory. "
+        "0: of a GPU what is free at the start less two fifths of all, else three fifths.",
+    )
+    offload: Literal["none", "model", "sequential"] = Field(
+        "none",
+        description="For small GPUs: weights wait in main memory, and only one part of a model at a time is "
+        "on the device (model), or a piece of 256 MiB at most (sequential; slow).",
     )
 
     engine: Literal["diffusers", "fake"] | None = Field(

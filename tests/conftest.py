@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     Clients = Callable[..., TestClient]
 
 
-SLOW = ("crash/", "engine/", "test_models.py")
-"""What kills servers or loads torch. The engine's fake and process do neither."""
-QUICK = ("engine/test_fake.py", "engine/test_process.py")
+SLOW = ("crash/", "engine/", "weights/", "test_models.py")
+"""What kills servers or loads torch; QUICK, among them, does neither."""
+QUICK = ("engine/test_fake.py", "engine/test_process.py", "weights/test_lora_kind.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = str(item.path.relative_to(PROJECT / "tests"))
         if place.startswith(SLOW) and not place.startswith(QUICK):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU, and torch finds no CUDA device")
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +81,41 @@ def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same with steps of 50 ms, slow enough to be watched."""
     with Server(tmp_path_factory.mktemp("slow-server"), fake_step_seconds=0.05) as server:
         yield server
+
+
+# --- miniature models, made once per session: tests that change one make or copy their own ---------------
+
+
+@pytest.fixture(scope="session")
+def sd1_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import miniatures
+
+    return miniatures.make_sd1(tmp_path_factory.mktemp("models") / "mini-sd1")
+
+
+@pytest.fixture(scope="session")
+def sd2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import miniatures
+
+    return miniatures.make_sd2(tmp_path_factory.mktemp("models") / "mini-sd2")
+
+
+@pytest.fixture(scope="session")
+def sd2_v_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import miniatures
+
+    return miniatures.make_sd2(tmp_path_factory.mktemp("models") / "mini-sd2-v", v=True)
+
+
+@pytest.fixture(scope="session")
+def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import miniatures
+
+    return miniatures.make_sdxl(tmp_path_factory.mktemp("models") / "mini-sdxl")
+
+
+@pytest.fixture(scope="session")
+def refiner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import miniatures
+
+    return miniatures.make_refiner(tmp_path_factory.mktemp("models") / "mini-refiner")

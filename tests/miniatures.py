@@ -16,8 +16,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from diffusionapi.engine.models import folders, original
-from diffusionapi.engine.models.families import CONFIGS, TEXT_ENCODERS
+from diffusionapi.engine.models import original
+from diffusionapi.weights import folders
+from diffusionapi.weights.families import CONFIGS, TEXT_ENCODERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,11 +20,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"errors"},
     "jobs": BASE | {"core"},
     "blobs": BASE | {"core"},
-    "catalog": BASE | {"core"},
-    "engine": BASE | {"core", "catalog"},
+    "weights": {"errors"},
+    "catalog": BASE | {"core", "weights"},
+    "engine": BASE | {"core", "weights", "catalog"},
     "worker": BASE | {"core", "jobs", "blobs", "engine"},
     "service": BASE | {"core", "jobs", "blobs", "catalog"},
-    "api": BASE | {"core", "jobs", "blobs", "catalog", "service", "worker"},
+    "api": BASE | {"core", "weights", "jobs", "blobs", "catalog", "service", "worker"},
 }
 """Part -> the parts it may import. Those in COMPOSITION put things together and may import all."""
 

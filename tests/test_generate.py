@@ -95,6 +95,11 @@ def test_an_interrupt_is_no_defect(tmp_path: Path) -> None:
     assert "Traceback" not in shown
 
 
+def test_what_was_done_otherwise_than_asked_for_is_told(tmp_path: Path) -> None:
+    ended = generate(tmp_path, "--prompt", "a cat", "--out", "cat.png", "--sampler", "DDIM")
+    assert "The schedule type 'karras' has no effect: DDIM has noise levels of its own" in ended.stderr
+
+
 def test_a_job_may_come_as_json(tmp_path: Path) -> None:
     body = {"prompt": "a cat", "width": 64, "height": 64, "seed": 5}
     ended = generate(tmp_path, "--out", "cat.jpg", stdin=json.dumps(body))

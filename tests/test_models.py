@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from diffusionapi import models
-from tests import miniatures
+from tests import miniatures, stubs
 from tests.engine.models.hub import Hub
 
 if TYPE_CHECKING:
@@ -44,6 +44,22 @@ def test_the_list_says_name_family_prediction_size_and_label(
     assert one.split() == ["org__one", "sd1", "epsilon", "0.0", "The", "One"]
     assert photo.split()[:2] == ["photo", "broken"]
     assert "Git LFS pointer" in photo
+
+
+def test_the_list_says_what_loras_were_made_for(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loras = tmp_path / "stable_diffusion" / "loras"
+    stubs.a_lora(loras / "ink.safetensors", "sdxl")
+    stubs.a_file(loras / "loha.safetensors", {f"{stubs.LISTENING}.hada_w1_a": (1, 1)})
+    (loras / "half.safetensors").touch()
+    models.main(["list"])
+    header, half, ink, loha = capsys.readouterr().out.splitlines()[-4:]
+    assert header.split() == ["LORA", "FAMILY", "MB", "PROBLEM"]
+    assert half.split()[:2] == ["half", "broken"]
+    assert ink.split() == ["ink", "sdxl", "0.0"]
+    assert "is a LoHa" in loha
+    assert list(root.iterdir()) == []
 
 
 def test_an_empty_list_says_how_to_get_a_model(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

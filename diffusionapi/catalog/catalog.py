@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diffusionapi.catalog import scan
 from diffusionapi.catalog.labels import read_labels
+from diffusionapi.catalog.looks import Looks
 from diffusionapi.catalog.scan import Installed
 from diffusionapi.core.names import fold, near
 from diffusionapi.errors import BadRequest, UnknownName
+from diffusionapi.weights import inspection, lora_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from diffusionapi.settings import Settings
+    from diffusionapi.weights.inspection import Found
+    from diffusionapi.weights.lora_kind import FoundLora
 
 USUAL_MODEL = "stable-diffusion-v1-5"
 BUILT_IN_UPSCALERS = (
@@ -29,7 +34,7 @@ BUILT_IN_UPSCALERS = (
     "Nearest",
 )
 _FRESH_SECONDS = 2.0
-"""A model copied into its folder is seen after this long at the latest."""
+"""A model copied into its folder, or changed there, is seen after this long at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class _Snapshot:
     models: list[Installed]
     loras: list[Installed]
     upscalers: list[Installed]
+    model_looks: Looks[Found]
+    lora_looks: Looks[FoundLora]
 
 
 class Catalog:
@@ -96,6 +103,15 @@ class Catalog:
     def upscaler(self, name: str, field: str) -> Installed:
         return _pick(self.upscalers, name, field, "upscaler")
 
+    def found_model(self, model: Installed) -> Found | None:
+        """What lies in a model's files, None for what is built in; BrokenModel if it cannot be used."""
+        return self._fresh().model_looks.at(model.path) if model.path else None
+
+    def found_lora(self, lora: Installed) -> FoundLora:
+        """What a LoRA was made for; BrokenModel or BadRequest if it cannot be used."""
+        assert lora.path is not None
+        return self._fresh().lora_looks.at(lora.path)
+
     def _fresh(self) -> _Snapshot:
         snapshot, now = self._snapshot, time.monotonic()
         if snapshot is None or now - snapshot.taken > _FRESH_SECONDS:
@@ -108,6 +124,8 @@ class Catalog:
                     *(Installed(name, None) for name in BUILT_IN_UPSCALERS),
                     *scan.files(settings.path(settings.upscalers_dir), ".pth", ".safetensors"),
                 ],
+                Looks(partial(inspection.inspect, pickles=settings.allow_pickles)),
+                Looks(lora_kind.inspect),
             )
         return snapshot
 

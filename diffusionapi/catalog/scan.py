@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusionapi.catalog.places import find
+from diffusionapi.weights.places import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

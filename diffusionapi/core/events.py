@@ -11,6 +11,20 @@ PhaseName = Literal["loading", "generation", "initial generation", "upscaling", 
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """How a picture was really sampled; `notices` are sentences on what differs from what was asked for."""
+
+    sampler: str
+    schedule: str
+    """One of `core.sampling`, or "own" for the sampler's own noise levels."""
+    seed: int
+    steps: int
+    """That were made; of DPM adaptive, which may take a step back, those tried."""
+    hires_steps: int | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What a finished job made. `name` is the picture's name in the blob store."""
 
@@ -24,6 +38,8 @@ class Picture:
     seconds: float
     memory_before_mb: float
     memory_after_mb: float
+    sampled: Sampled | None = None
+    """None in records of before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,15 @@ MOVES: dict[JobState, frozenset[JobState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What was asked for. `payload` is the request as its dialect understood it, for its answers."""
+    """What was asked for. `payload` is the request as its dialect understood it, for its answers;
+    `notices` say what of it was resolved to something else."""
 
     id: str
     dialect: str
     created_at: float
     request: GenerationRequest
     payload: dict[str, Any]
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

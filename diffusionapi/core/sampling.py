@@ -48,8 +48,11 @@ FEWEST_STEPS = {"DDIM": 2, "PLMS": 2, "UniPC": 3}
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
+    """`schedule` is the effective one; `notices` say what of the two names has no effect."""
+
     sampler: str
     schedule: str
+    notices: tuple[str, ...] = ()
 
 
 def resolve(sampler: str, schedule: str, steps: int, *, sampler_field: str, schedule_field: str) -> Sampling:
@@ -63,7 +66,13 @@ def resolve(sampler: str, schedule: str, steps: int, *, sampler_field: str, sche
             f"{asked!r} does not go with sampler {chosen!r}; use {' or '.join(map(repr, allowed))}",
         )
     check_steps(chosen, steps, "steps")
-    return Sampling(chosen, allowed[asked])
+    return Sampling(chosen, allowed[asked], _notices(chosen, asked, allowed[asked]))
+
+
+def _notices(sampler: str, asked: str, effective: str) -> tuple[str, ...]:
+    if asked == "karras" and effective == "own":
+        return (f"The schedule type 'karras' has no effect: {sampler} has noise levels of its own",)
+    return ()
 
 
 def check_steps(sampler: str, steps: int, field: str) -> None:

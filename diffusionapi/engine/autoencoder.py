@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from diffusionapi.engine import memory
 from diffusionapi.errors import Error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from torch import Tensor
 
     from diffusionapi.engine.models.loaded import LoadedModel
 
 _TILED_FROM = 1536 * 1536
 """Pixels from which a picture goes through the VAE in tiles; its memory grows with the pixels."""
+
+_SMALL_TILE = 512
+"""Pixels on a side, where the device is too full for more."""
 
 
 class BlackPicture(Error):
@@ -30,10 +37,9 @@ def decode(model: LoadedModel, latents: Tensor) -> Image.Image:
     """The picture of one latent (4, h, w)."""
     vae = model.vae
     _tile(vae, latents.shape[-2] * latents.shape[-1] * 64)
-    weight = next(vae.parameters())
-    pixels = (
-        vae.decode((latents[None] / model.scaling_factor).to(weight.device, weight.dtype)).sample[0].float()
-    )
+    dtype = next(vae.parameters()).dtype
+    scaled = (latents[None] / model.scaling_factor).to(model.device, dtype)
+    pixels = _with_room(vae, lambda: vae.decode(scaled).sample)[0].float()
     if not bool(torch.isfinite(pixels).all()):
         raise BlackPicture
     pixels = (pixels / 2 + 0.5).clamp(0, 1).mul(255).round().byte()
@@ -44,11 +50,33 @@ def encode(model: LoadedModel, picture: Image.Image) -> Tensor:
     """The latent of a picture, the mean of what the VAE gives, so that it needs no randomness."""
     vae = model.vae
     _tile(vae, picture.width * picture.height)
-    weight = next(vae.parameters())
+    dtype = next(vae.parameters()).dtype
     pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 127.5 - 1)
-    pixels = pixels.permute(2, 0, 1)[None].to(weight.device, weight.dtype)
-    latents: Tensor = vae.encode(pixels).latent_dist.mode()[0].float()
+    pixels = pixels.permute(2, 0, 1)[None].to(model.device, dtype)
+    latents = _with_room(vae, lambda: vae.encode(pixels).latent_dist.mode())[0].float()
     return latents * model.scaling_factor
+
+
+def _with_room(vae: Any, work: Callable[[], Tensor]) -> Tensor:
+    """What `work` answers; when the device is too full for that, what it answers in small tiles."""
+    try:
+        return work()
+    except torch.OutOfMemoryError:
+        pass  # what has failed holds its memory in here
+    memory.give_back()
+    with _small_tiles(vae):
+        return work()
+
+
+@contextmanager
+def _small_tiles(vae: Any) -> Iterator[None]:
+    sizes = vae.tile_sample_min_size, vae.tile_latent_min_size
+    vae.tile_sample_min_size, vae.tile_latent_min_size = _SMALL_TILE, _SMALL_TILE // 8
+    vae.enable_tiling()
+    try:
+        yield
+    finally:
+        vae.tile_sample_min_size, vae.tile_latent_min_size = sizes
 
 
 def _tile(vae: torch.nn.Module, pixels: int) -> None:

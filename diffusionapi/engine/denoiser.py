@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from diffusionapi.engine.devices import sent
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -115,13 +117,13 @@ def _clean(weights: Weights, rows: Sequence[_Row]) -> Tensor:
     """x0 of every row. The network sees x / sqrt(1 + sigma²), whose variance is preserved."""
     model = weights.model
     x = torch.stack([row.x for row in rows])
-    sigma = torch.tensor([row.sigma for row in rows], dtype=torch.float32).view(-1, 1, 1, 1)
-    sigma = sigma.to(x.device, non_blocking=True)
-    times = torch.tensor([weights.table.t_of(row.sigma) for row in rows], dtype=torch.float32)
+    levels = [[row.sigma for row in rows], [weights.table.t_of(row.sigma) for row in rows]]
+    told = sent(torch.tensor(levels, dtype=torch.float32), x.device)
+    sigma = told[0].view(-1, 1, 1, 1)
     scale = (1 + sigma.square()).rsqrt()
     output: Tensor = model.unet(
         (x * scale).to(model.dtype),
-        times.to(x.device, non_blocking=True),
+        told[1],
         encoder_hidden_states=torch.stack([row.encoded.context for row in rows]),
         added_cond_kwargs=_sizes(rows, model.dtype),
         return_dict=False,
@@ -137,8 +139,8 @@ def _sizes(rows: Sequence[_Row], dtype: torch.dtype) -> dict[str, Tensor] | None
     if pooled[0] is None or not rows[0].sizes:
         return None
     embeds = torch.stack([one for one in pooled if one is not None])
-    sizes = torch.tensor([row.sizes for row in rows], dtype=dtype, device=embeds.device)
-    return {"text_embeds": embeds, "time_ids": sizes}
+    sizes = torch.tensor([row.sizes for row in rows], dtype=dtype)
+    return {"text_embeds": embeds, "time_ids": sent(sizes, embeds.device)}
 
 
 def timestep(table: NoiseTable, sigma: float) -> int:

@@ -10,6 +10,8 @@ import torch
 from diffusionapi.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from diffusionapi.settings import Settings
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -42,6 +44,25 @@ def dtype(settings: Settings, device: torch.device) -> torch.dtype:
             return torch.bfloat16 if _cpu_flags() & _BF16_FLAGS else torch.float32
         case _:
             return torch.float32
+
+
+def prepare(device: torch.device, dtype: torch.dtype) -> None:
+    """What torch is told once about a device, for the whole process.
+
+    Who asks for fp32 gets all of it: TF32, which torch has on for convolutions, keeps as many bits as fp16.
+    """
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # else whatever names no device would take memory of the first one
+    if device.type == "cuda" and dtype == torch.float32:
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor of the CPU on the device; nobody waits, neither for it nor for what the device has to do."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _cpu_flags() -> set[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from diffusionapi.core.events import Cancelled, Failed, Phase, Step
 
 if TYPE_CHECKING:
+    from diffusionapi.core.events import Sampled
     from diffusionapi.core.request import GenerationRequest
 
 
@@ -24,6 +25,7 @@ class Rendered:
     height: int
     memory_before_mb: float
     memory_after_mb: float
+    sampled: Sampled
     kind: Literal["rendered"] = "rendered"
 
 

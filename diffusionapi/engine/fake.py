@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import psutil
 from PIL import Image, ImageDraw
 
-from diffusionapi.core.events import Cancelled, Failed, Failure, Phase, Step
+from diffusionapi.core.events import Cancelled, Failed, Failure, Phase, Sampled, Step
 from diffusionapi.engine.engine import EngineEvent, Happening, Rendered
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def _generate(request: GenerationRequest) -> Iterator[EngineEvent]:
             yield Step(step, request.hires.steps, 0.5 + 0.5 * step / request.hires.steps)
     content = _encode(_draw(request), request)
     width, height = request.final_size
-    yield Rendered(content, width, height, before, _memory_mb())
+    hires_steps = request.hires.steps if request.hires else None
+    sampled = Sampled(request.sampler, request.schedule, request.seed, request.steps, hires_steps)
+    yield Rendered(content, width, height, before, _memory_mb(), sampled)
 
 
 def _misbehave(kind: str) -> Iterator[EngineEvent]:

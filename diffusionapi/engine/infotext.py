@@ -58,7 +58,7 @@ _WITH_HASH = re.compile(r"(.+) \[[0-9a-f]{10}\]", re.DOTALL)
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the text says beside the request: hashes in A1111's form (models: the first 10 hex digits of the
-    file's SHA-256; LoRAs by name: see adapters.lora_file)."""
+    file's SHA-256; LoRAs by name: see weights.lora_file)."""
 
     model_hash: str | None = None
     refiner_hash: str | None = None

@@ -13,8 +13,8 @@ import torch
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine import devices, infotext, memory
 from diffusionapi.engine.adapters.lora import Loras, Use, in_order
-from diffusionapi.engine.adapters.lora_file import short_hash
 from diffusionapi.engine.denoiser import Weights
+from diffusionapi.engine.models import offload
 from diffusionapi.engine.models.cache import ModelCache
 from diffusionapi.engine.models.hashes import Hashes
 from diffusionapi.engine.models.load import load
@@ -26,6 +26,7 @@ from diffusionapi.engine.samplers.levels import NoiseTable
 from diffusionapi.engine.scene import Scene, Side
 from diffusionapi.engine.upscalers.upscaler import Upscaler, Upscalers
 from diffusionapi.errors import BadRequest
+from diffusionapi.weights.lora_file import short_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,23 +37,23 @@ if TYPE_CHECKING:
     from diffusionapi.engine.models.loaded import LoadedModel
     from diffusionapi.settings import Settings
 
-_SHARE_OF_MEMORY = 0.6
-"""Of the device's memory, for models; the rest is for what is computed."""
-
 
 class Workshop:
     def __init__(self, settings: Settings) -> None:
         self.device = devices.device(settings)
         self._dtype = devices.dtype(settings, self.device)
+        devices.prepare(self.device, self._dtype)
+        self._stage = offload.stage(settings, self.device)
+        self._home = torch.device("cpu") if self._stage else self.device
         self._settings = settings
         self._catalog = Catalog(settings)
         self._hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hashing")
         self._hashes = Hashes(settings.path(settings.models_dir) / ".hashes.json")
         self._models = ModelCache(
             self._load,
-            device=self.device,
+            device=self._home,
             dtype=self._dtype,
-            device_bytes=settings.model_memory_mb * 2**20 or _budget(self.device),
+            device_bytes=settings.model_memory_mb * 2**20 or memory.for_models(self._home),
             host_bytes=psutil.virtual_memory().total // 2,
         )
         self._embeddings = Embeddings(settings.path(settings.embeddings_dir))
@@ -62,8 +63,15 @@ class Workshop:
 
     def _load(self, path: Path) -> LoadedModel:
         model = load(
-            path, self.device, self._dtype, allow_pickles=self._settings.allow_pickles, hashes=self._hashes
+            path,
+            self._home,
+            self._dtype,
+            channels_last=self.device.type == "cuda",
+            allow_pickles=self._settings.allow_pickles,
+            hashes=self._hashes,
         )
+        if self._stage:
+            self._stage.take(model)
         # To read gigabytes takes seconds, and it is wanted only when the first picture is done.
         self._hashing.submit(self._hashes.of, model.path)
         return model
@@ -138,7 +146,7 @@ class Workshop:
 
     def _loras_on(self, model: LoadedModel) -> Loras:
         if model.adapters is None:
-            model.adapters = Loras(model)
+            model.adapters = Loras(model, keep_bytes=0) if self._stage else Loras(model)
         loras: Loras = model.adapters
         return loras
 
@@ -166,9 +174,3 @@ def _check_families(main: Weights, refiner: Weights | None) -> None:
         raise BadRequest("refiner_checkpoint", "a refiner needs an SDXL model, which this one is not")
     if refiner.model.family != "refiner":
         raise BadRequest("refiner_checkpoint", f"{refiner.model.name} is not an SDXL refiner")
-
-
-def _budget(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory * _SHARE_OF_MEMORY)
-    return int(psutil.virtual_memory().total * _SHARE_OF_MEMORY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from diffusionapi.core.events import (
@@ -234,7 +234,8 @@ class Worker(threading.Thread):
         Its file is what counts: a worker that dies before it is in place leaves a job to run again, one that
         dies after it leaves a finished job (see `_inherit`).
         """
-        request = run.claim.ticket.request
+        ticket, sampled = run.claim.ticket, rendered.sampled
+        request = ticket.request
         picture = Picture(
             name=f"{run.id}.{request.file_type}",
             file_type=request.file_type,
@@ -246,6 +247,7 @@ class Worker(threading.Thread):
             seconds=round(time.monotonic() - run.began, 2),
             memory_before_mb=round(rendered.memory_before_mb, 2),
             memory_after_mb=round(rendered.memory_after_mb, 2),
+            sampled=replace(sampled, notices=(*ticket.notices, *sampled.notices)),
         )
         self._insist(run, lambda: run.claim.record(Saving(picture)))
         self._insist(run, lambda: self._blobs.put(picture.name, rendered.content))

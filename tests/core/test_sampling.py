@@ -36,6 +36,18 @@ def test_the_schedule_that_runs_is_reported(sampler: str, schedule: str, effecti
     assert choose(sampler, schedule).schedule == effective
 
 
+@pytest.mark.parametrize("sampler", ["DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC"])
+def test_a_schedule_that_is_let_pass_without_effect_is_told(sampler: str) -> None:
+    notice = f"The schedule type 'karras' has no effect: {sampler} has noise levels of its own"
+    assert choose(sampler, "karras").notices == (notice,)
+    assert choose(sampler, "default").notices == ()
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "DPM++ 2M Karras"])
+def test_a_schedule_that_runs_as_it_was_asked_for_gives_nothing_to_tell(sampler: str) -> None:
+    assert choose(sampler, "karras").notices == ()
+
+
 @pytest.mark.parametrize(
     ("sampler", "schedule"),
     [

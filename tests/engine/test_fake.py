@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from diffusionapi.core.events import Cancelled, Failed, Phase, Step
+from diffusionapi.core.events import Cancelled, Failed, Phase, Sampled, Step
 from diffusionapi.core.request import Hires
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.engine.fake import FakeEngine
@@ -78,3 +78,10 @@ def test_it_fails_when_told_to_at_the_step_it_was_told() -> None:
     *steps, last = run(a_request(prompt="x #fail@3", steps=9))
     assert sum(isinstance(event, Step) for event in steps) == 2
     assert isinstance(last, Failed)
+
+
+def test_it_reports_how_it_sampled() -> None:
+    hires = Hires(2.0, "Latent", 3, 0.4)
+    last = run(a_request(sampler="DDIM", schedule="own", seed=9, steps=2, hires=hires))[-1]
+    assert isinstance(last, Rendered)
+    assert last.sampled == Sampled("DDIM", "own", 9, 2, 3)

@@ -6,6 +6,7 @@ import base64
 import io
 from typing import TYPE_CHECKING, Any
 
+import httpx2 as httpx
 import pytest
 from PIL import Image
 
@@ -85,9 +86,10 @@ def test_sdxl_with_a_refiner_and_hires_shows_both_phases(studio: Server) -> None
 
 
 def test_a_refiner_for_another_family_is_refused_with_a_sentence(studio: Server) -> None:
-    answer = studio.result(studio.submit(**SMALL | {"refiner_checkpoint": "mini-refiner"}))
-    assert answer["state"] == "error"
-    assert "SDXL" in answer["error"]
+    body = SMALL | {"prompt": "a lighthouse", "refiner_checkpoint": "mini-refiner"}
+    answer = httpx.post(f"{studio.url}/txt2img", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("refiner_checkpoint: a refiner goes with SDXL models only")
 
 
 def test_clip_skip_changes_the_picture_and_is_written_into_it(studio: Server) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusionapi.core.events import Cancelled, Failed, Phase, Step
+from diffusionapi.core.events import Cancelled, Failed, Phase, Sampled, Step
 from diffusionapi.core.request import Hires, Refiner
 from diffusionapi.engine import denoiser
 from diffusionapi.engine.engine import Rendered
@@ -233,3 +233,42 @@ def test_a_picture_says_how_it_was_made(engine: DiffusionEngine) -> None:
     made = picture(run(engine, it=request)["it"])
     said = infotext.read(str(made.info["parameters"]))
     assert (said["seed"], said["sampler"], said["guidance"], said["model"]) == (77, "Euler a", 5.5, "sd1")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "schedule", "asked", "made", "notice"),
+    [
+        ("Heun", "karras", 4, 4, None),
+        ("DPM2", "default", 3, 3, None),
+        ("DPM fast", "own", 5, 5, None),
+        ("UniPC", "own", 4, 4, None),
+        ("Euler", "ddim", 30, 31, "Euler on the schedule 'ddim' made 31 steps, not 30"),
+        ("DDIM", "own", 5, 4, "DDIM made 4 steps, not 5"),
+    ],
+)
+def test_the_steps_that_were_made_are_reported(
+    engine: DiffusionEngine, sampler: str, schedule: str, asked: int, made: int, notice: str | None
+) -> None:
+    request = a_request(model="sd1", seed=3, sampler=sampler, schedule=schedule, steps=asked)
+    last = run(engine, it=request)["it"][-1]
+    assert isinstance(last, Rendered)
+    assert last.sampled == Sampled(sampler, schedule, 3, made, None, (notice,) if notice else ())
+
+
+def test_the_steps_of_the_second_pass_are_reported_too(engine: DiffusionEngine) -> None:
+    request = a_request(
+        model="sd1", seed=3, sampler="DDIM", schedule="own", hires=Hires(1.5, "Latent", 5, 0.5)
+    )
+    last = run(engine, it=request)["it"][-1]
+    assert isinstance(last, Rendered)
+    assert (last.sampled.steps, last.sampled.hires_steps) == (3, 3)
+    assert last.sampled.notices == ("DDIM made 3 steps, not 4", "DDIM made 3 steps, not 5 in the second pass")
+
+
+def test_a_sampler_that_sizes_its_steps_reports_how_many_it_tried(
+    engine: DiffusionEngine, group_sizes: list[int]
+) -> None:
+    last = run(engine, it=a_request(model="sd1", sampler="DPM adaptive", schedule="own", steps=1))["it"][-1]
+    assert isinstance(last, Rendered)
+    assert 3 * last.sampled.steps == len(group_sizes)
+    assert last.sampled.notices == (f"DPM adaptive made {last.sampled.steps} steps, not 1",)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.sse import ServerSentEvent
 
+from diffusionapi.api.primary import translate
 from diffusionapi.core.events import (
     Cancelled,
     Failed,
@@ -51,6 +52,7 @@ def _fields(event: Event, links: Callable[[Picture], dict[str, str]]) -> tuple[s
                 "seed": picture.seed,
                 "model": picture.model,
                 "generation_time_sec": picture.seconds,
+                "sampling": how.model_dump() if (how := translate.sampled(picture)) else None,
             }
         case Failed(failure=failure):
             return "failed", {"code": failure.code, "error": failure.sentence}

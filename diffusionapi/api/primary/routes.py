@@ -16,7 +16,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from diffusionapi.api.answers import DeliveredResponse, file_answer, ready_json
 from diffusionapi.api.dialect import dialect_router, status_of
-from diffusionapi.api.primary import schemas, translate
+from diffusionapi.api.primary import listing, schemas, translate
 from diffusionapi.api.primary.events import render
 from diffusionapi.core.events import Picture  # noqa: TC001 - FastAPI reads annotations at run time
 from diffusionapi.core.job import JobState
@@ -95,11 +95,24 @@ async def hello() -> schemas.HelloResponse:
     return schemas.HelloResponse(ok=True)
 
 
-@router.get("/models", summary="Installed models", responses=_failures())
-def list_models(core: Core) -> schemas.ModelsResponse:
-    labels = core.catalog.labels
+Details = Annotated[bool, Query(description="Also say what each is, from a look at its files")]
+
+
+@router.get(
+    "/models",
+    summary="Installed models",
+    response_model=schemas.DetailedModelsResponse | schemas.ModelsResponse,
+    responses=_failures(_422=_BAD_PARAMETER),
+)
+def list_models(
+    core: Core, details: Details = False
+) -> schemas.ModelsResponse | schemas.DetailedModelsResponse:
+    catalog = core.catalog
+    if details:
+        return schemas.DetailedModelsResponse(models=listing.models(catalog))
+    labels = catalog.labels
     models = [
-        schemas.ModelInfo(name=one.name, label=labels.get(one.name, one.name)) for one in core.catalog.models
+        schemas.ModelInfo(name=one.name, label=labels.get(one.name, one.name)) for one in catalog.models
     ]
     return schemas.ModelsResponse(models=models)
 
@@ -110,8 +123,15 @@ def list_model_aliases(core: Core) -> schemas.ModelAliasesResponse:
     return schemas.ModelAliasesResponse(models=models, message=f"{len(models)} models have a label")
 
 
-@router.get("/loras", summary="Installed LoRAs", responses=_failures())
-def list_loras(core: Core) -> schemas.LorasResponse:
+@router.get(
+    "/loras",
+    summary="Installed LoRAs",
+    response_model=schemas.DetailedLorasResponse | schemas.LorasResponse,
+    responses=_failures(_422=_BAD_PARAMETER),
+)
+def list_loras(core: Core, details: Details = False) -> schemas.LorasResponse | schemas.DetailedLorasResponse:
+    if details:
+        return schemas.DetailedLorasResponse(loras=listing.loras(core.catalog))
     return schemas.LorasResponse(
         loras=[schemas.LoraInfo(name=one.name, scale=1.0) for one in core.catalog.loras]
     )

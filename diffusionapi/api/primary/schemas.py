@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from diffusionapi.core.request import FileType
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
+from diffusionapi.weights.families import Family
 
 
 def _no_bool(value: object) -> object:
@@ -150,6 +151,17 @@ class QueueStatus(BaseModel):
     error: str | None
 
 
+class Sampling(BaseModel):
+    """How the picture was really sampled."""
+
+    sampler_name: str
+    scheduler_type: str = Field(description="The one that ran; own: the sampler's own noise levels")
+    steps: int = Field(description="Steps that were made")
+    hires_steps: int | None = Field(description="Steps of the second pass; null without one")
+    seed: int
+    notices: list[str] = Field(description="Sentences on what differs from the request")
+
+
 class FinishedStatus(QueueStatus):
     """A finished job. It is forgotten with this answer; its picture stays in `outputs`."""
 
@@ -164,6 +176,9 @@ class FinishedStatus(QueueStatus):
     memory_before_mb: float
     memory_after_mb: float
     seed: int = Field(description="The seed that was used")
+    sampling: Sampling | None = Field(
+        description="How it was really sampled; null for a job of a version that did not keep it"
+    )
 
 
 class QueueEntry(BaseModel):
@@ -199,9 +214,23 @@ class ModelInfo(BaseModel):
     label: str
 
 
+class ModelDetails(ModelInfo):
+    """Of `details=true`."""
+
+    family: Family | None = Field(description="null for a model that cannot be used, or is built in")
+    prediction: str | None = Field(description="What it predicts: epsilon or v_prediction")
+    size_bytes: int | None = Field(description="Of its weights on disk")
+    problem: str | None = Field(description="Why it cannot be used")
+
+
 class ModelsResponse(BaseModel):
     status: Literal["success"] = "success"
     models: list[ModelInfo]
+
+
+class DetailedModelsResponse(BaseModel):
+    status: Literal["success"] = "success"
+    models: list[ModelDetails]
 
 
 class ModelAliasesResponse(ModelsResponse):
@@ -213,9 +242,22 @@ class LoraInfo(BaseModel):
     scale: float
 
 
+class LoraDetails(LoraInfo):
+    """Of `details=true`."""
+
+    families: list[Family] = Field(description="What it may be for; none for one that cannot be used")
+    size_bytes: int | None = Field(description="Of its file")
+    problem: str | None = Field(description="Why it cannot be used")
+
+
 class LorasResponse(BaseModel):
     status: Literal["success"] = "success"
     loras: list[LoraInfo]
+
+
+class DetailedLorasResponse(BaseModel):
+    status: Literal["success"] = "success"
+    loras: list[LoraDetails]
 
 
 class UpscalerInfo(BaseModel):

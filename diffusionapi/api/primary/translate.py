@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from diffusionapi.api.primary.schemas import (
     MAX_SEED,
     FinishedStatus,
-    LoraUse,
     QueueEntry,
     QueueStatus,
+    Sampling,
     State,
     Txt2ImgRequest,
 )
+from diffusionapi.catalog import matching
+from diffusionapi.catalog.matching import Named
 from diffusionapi.core import sampling
 from diffusionapi.core.job import JobState, Progress, Ticket
 from diffusionapi.core.lora_tags import take_loras
@@ -51,7 +53,10 @@ def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket
         schedule_field="scheduler_type",
     )
     width, height = (_side(name, getattr(body, name), settings.max_side) for name in ("width", "height"))
-    prompt, tagged = _tagged(body.prompt, catalog)
+    refiner = _refiner(body, catalog)
+    prompt, loras = _loras(body, catalog)
+    acting = (named for named, lora in loras if lora.scale or lora.text_encoder_scale)
+    matching.check(catalog, Named(model, "model"), refiner, acting)
     request = GenerationRequest(
         prompt=prompt,
         negative_prompt=body.negative_prompt,
@@ -66,12 +71,12 @@ def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket
         file_type=body.fileType,
         quality=body.jpeg_quality,
         clip_skip=body.clip_skip,
-        loras=(*(_lora(use, place, catalog) for place, use in enumerate(body.loras)), *tagged),
+        loras=tuple(lora for _, lora in loras),
         hires=_hires(body, catalog, chosen.sampler, (width, height), settings.max_side),
-        refiner=_refiner(body, catalog),
+        refiner=Refiner(refiner.what.name, body.refiner_switch_at) if refiner else None,
     )
     payload = _payload(body, width, height, model.name)
-    return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload)
+    return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload, chosen.notices)
 
 
 def _side(name: str, pixels: int, largest: int) -> int:
@@ -81,16 +86,16 @@ def _side(name: str, pixels: int, largest: int) -> int:
     return rounded
 
 
-def _lora(use: LoraUse, place: int, catalog: Catalog) -> Lora:
-    return Lora(catalog.lora(use.name, f"loras[{place}]").name, use.scale, use.scale)
-
-
-def _tagged(prompt: str, catalog: Catalog) -> tuple[str, list[Lora]]:
-    """The prompt without its LoRA tags, and the LoRAs they name."""
-    text, tags = take_loras(prompt)
-    return text, [
-        Lora(catalog.lora(tag.name, "prompt").name, tag.scale, tag.text_encoder_scale) for tag in tags
-    ]
+def _loras(body: Txt2ImgRequest, catalog: Catalog) -> tuple[str, list[tuple[Named, Lora]]]:
+    """The prompt without its LoRA tags, and the LoRAs of the list and then of the tags."""
+    prompt, tags = take_loras(body.prompt)
+    asked = [(f"loras[{place}]", use.name, use.scale, use.scale) for place, use in enumerate(body.loras)]
+    asked += [("prompt", tag.name, tag.scale, tag.text_encoder_scale) for tag in tags]
+    found = []
+    for field, name, scale, text_encoder_scale in asked:
+        installed = catalog.lora(name, field)
+        found.append((Named(installed, field), Lora(installed.name, scale, text_encoder_scale)))
+    return prompt, found
 
 
 def _hires(
@@ -110,10 +115,10 @@ def _hires(
     return Hires(hires.scale, upscaler.name, hires.steps, hires.denoising_strength)
 
 
-def _refiner(body: Txt2ImgRequest, catalog: Catalog) -> Refiner | None:
+def _refiner(body: Txt2ImgRequest, catalog: Catalog) -> Named | None:
     if not body.refiner_checkpoint:
         return None
-    return Refiner(catalog.model(body.refiner_checkpoint, "refiner_checkpoint").name, body.refiner_switch_at)
+    return Named(catalog.model(body.refiner_checkpoint, "refiner_checkpoint"), "refiner_checkpoint")
 
 
 def _payload(body: Txt2ImgRequest, width: int, height: int, model: str) -> dict[str, Any]:
@@ -165,6 +170,21 @@ def finished(job: Ticket, picture: Picture, content: bytes, output_path: str) ->
         memory_before_mb=picture.memory_before_mb,
         memory_after_mb=picture.memory_after_mb,
         seed=picture.seed,
+        sampling=sampled(picture),
+    )
+
+
+def sampled(picture: Picture) -> Sampling | None:
+    how = picture.sampled
+    if how is None:
+        return None
+    return Sampling(
+        sampler_name=how.sampler,
+        scheduler_type=how.schedule,
+        steps=how.steps,
+        hires_steps=how.hires_steps,
+        seed=how.seed,
+        notices=list(how.notices),
     )
 
 

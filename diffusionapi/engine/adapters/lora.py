@@ -17,8 +17,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffusionapi.engine.adapters import lora_file
 from diffusionapi.engine.adapters.lora_fit import fit, places
+from diffusionapi.weights import lora_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from torch.utils.hooks import RemovableHandle
 
-    from diffusionapi.engine.adapters.lora_file import Layer
     from diffusionapi.engine.adapters.lora_fit import Module, Place
     from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.weights.lora_file import Layer
 
 _KEEP_BYTES = 2**30
 """What LoRAs that are not active may take of the device's memory, in case they come back."""
@@ -176,11 +176,11 @@ def _load(path: Path, known: Mapping[str, Place], model: LoadedModel) -> list[_D
     file = lora_file.read(path)
     fitting = fit(file, known, model)
     with safe_open(path, "pt") as tensors:
-        return [_delta(place, layer, tensors.get_tensor) for place, layer in fitting]
+        return [_delta(place, layer, tensors.get_tensor, model.device) for place, layer in fitting]
 
 
-def _delta(place: Place, layer: Layer, tensor: Callable[[str], Tensor]) -> _Delta:
-    weight = place.module.weight
+def _delta(place: Place, layer: Layer, tensor: Callable[[str], Tensor], device: torch.device) -> _Delta:
+    dtype = place.module.weight.dtype
     down, up = tensor(layer.down), tensor(layer.up)
     factor = float(tensor(layer.alpha)) / len(down) if layer.alpha else layer.factor
 
@@ -190,7 +190,7 @@ def _delta(place: Place, layer: Layer, tensor: Callable[[str], Tensor]) -> _Delt
         elif one.dim() == 2:
             one = one[:, :, None, None]
         # A copy, since the tensors of the file are a view into it, and files may be written over.
-        return one.to(weight.device, weight.dtype, copy=True)
+        return one.to(device, dtype, copy=True)
 
     mid = placed(tensor(layer.mid)) if layer.mid else None
     return _Delta(place, placed(down), mid, placed(up.float() * factor))

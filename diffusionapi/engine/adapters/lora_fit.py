@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from diffusionapi.engine.models import original
-from diffusionapi.engine.models.families import UNET
 from diffusionapi.errors import BadRequest
+from diffusionapi.weights import lora_kind
+from diffusionapi.weights.families import LABELS, UNET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from diffusionapi.engine.adapters.lora_file import Layer, LoraFile
     from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.weights.lora_file import Layer, LoraFile
 
 Module = nn.Linear | nn.Conv2d
 Shape = tuple[int, ...]
-
-_FAMILIES = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL", "refiner": "the SDXL refiner"}
-_WIDTHS = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "refiner"}
-"""How much a UNet is told of each token, and what that makes it."""
-_TELLING = "attn2_to_k"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +87,22 @@ def _why(file: LoraFile, model: LoadedModel, name: str, module: Module) -> str:
     layer = file.layers[name]
     width, wanted = file.header.shape(layer.down)[1:2], module.weight.shape[1]
     return _made_for(file, model) or (
-        f"{file.name!r} was made for another family than {model.name!r} ({_FAMILIES[model.family]}): its "
-        f" layer {name} takes {width[0] if width else 0} values, the model's {wanted}"
+        f"{file.name!r} was made for another family than {model.name!r} ({LABELS[model.family]}): its "
+        f"layer {name} takes {width[0] if width else 0} values, the model's {wanted}"
     )
 
 
 def _made_for(file: LoraFile, model: LoadedModel) -> str | None:
     """The sentence for a file that tells what it was made for, and it is another family."""
-    family = family_of(file)
-    if family is None or family == model.family:
+    families = lora_kind.families_of(file)
+    if not families or model.family in families:
         return None
-    return f"{file.name!r} was made for {_FAMILIES[family]}, and {model.name!r} is {_FAMILIES[model.family]}"
-
-
-def family_of(file: LoraFile) -> str | None:
-    """By how much the UNet is told of each token, if the file changes how it listens."""
-    for name, layer in file.layers.items():
-        if name.startswith("unet.") and name.endswith(_TELLING):
-            return _WIDTHS.get(file.header.shape(layer.down)[1])
-    return None
+    made_for = lora_kind.labels(families)
+    return f"{file.name!r} was made for {made_for}, and {model.name!r} is {LABELS[model.family]}"
 
 
 def _strange(file: LoraFile, model: LoadedModel, unknown: list[str]) -> str:
     return (
-        f"{file.name!r} does not fit {model.name!r} ({_FAMILIES[model.family]}): "
+        f"{file.name!r} does not fit {model.name!r} ({LABELS[model.family]}): "
         f"the model lacks {len(unknown)} of its {len(file.layers)} layers, such as {unknown[0]}"
     )

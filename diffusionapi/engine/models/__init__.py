@@ -1,1 +1,1 @@
-"""Finds models on disk, says what they are, and loads them. Only `load` and `cache` and below need torch."""
+"""Loads models and keeps them. Only `load` and `cache` and below need torch."""

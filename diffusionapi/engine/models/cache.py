@@ -9,7 +9,7 @@ import torch
 
 from diffusionapi.engine.memory import give_back
 from diffusionapi.engine.models.hashes import Stamp, stamp_of, weight_files
-from diffusionapi.engine.models.inspection import inspect
+from diffusionapi.weights.inspection import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

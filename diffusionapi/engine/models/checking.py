@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from diffusionapi.engine.models.inspection import Found, inspect
 from diffusionapi.engine.models.load import load
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.inspection import Found, inspect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi import files
-from diffusionapi.catalog.places import resolve
-from diffusionapi.engine.models import folders
 from diffusionapi.errors import StorageUnavailable
+from diffusionapi.weights import folders
+from diffusionapi.weights.places import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,20 +13,20 @@ from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from diffusionapi.engine.models.families import TEXT_ENCODERS
 from diffusionapi.engine.models.hashes import Hashes
-from diffusionapi.engine.models.inspection import inspect
 from diffusionapi.engine.models.loaded import LoadedModel
 from diffusionapi.engine.models.noise_levels import alphas_cumprod
 from diffusionapi.engine.models.sources import Source, open_source
 from diffusionapi.engine.models.weights import fitted, placed, size_of
+from diffusionapi.weights.families import TEXT_ENCODERS
+from diffusionapi.weights.inspection import inspect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
 
-    from diffusionapi.engine.models.families import Config, Family, TextEncoder
+    from diffusionapi.weights.families import Config, Family, TextEncoder
 
 
 def load(
@@ -34,15 +34,19 @@ def load(
     device: torch.device,
     dtype: torch.dtype,
     *,
+    channels_last: bool = False,
     allow_pickles: bool = False,
     hashes: Hashes | None = None,
 ) -> LoadedModel:
-    """The model at `path`: a folder in any of the layouts that `places` knows, or a checkpoint file."""
+    """The model at `path`: a folder in any of the layouts that `places` knows, or a checkpoint file.
+
+    `channels_last` is the order of memory that a GPU's convolutions want of their weights.
+    """
     found = inspect(path, pickles=allow_pickles)
     source = open_source(found, half=dtype != torch.float32, pickles=allow_pickles)
     encoders = TEXT_ENCODERS[found.family]
-    unet = _part(source, "unet", device, dtype)
-    vae = _part(source, "vae", device, vae_dtype(found.family, dtype))
+    unet = _part(source, "unet", device, dtype, channels_last=channels_last)
+    vae = _part(source, "vae", device, vae_dtype(found.family, dtype), channels_last=channels_last)
     text_encoders = [_part(source, one.folder, device, dtype, one) for one in encoders]
     return LoadedModel(
         name=path.stem if path.is_file() else path.name,
@@ -75,6 +79,8 @@ def _part(
     device: torch.device,
     dtype: torch.dtype,
     encoder: TextEncoder | None = None,
+    *,
+    channels_last: bool = False,
 ) -> Any:
     with init_empty_weights(include_buffers=False):
         module = build(source.config(component), component, encoder)
@@ -83,7 +89,7 @@ def _part(
     for name, empty in module.state_dict().items():
         wanted = name.removeprefix("text_model.")
         state[name] = fitted(take(wanted), empty.shape, source.path, wanted)
-    module.load_state_dict(placed(state, device, dtype), assign=True)
+    module.load_state_dict(placed(state, device, dtype, channels_last=channels_last), assign=True)
     return module.to(device).eval().requires_grad_(False)
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from diffusionapi.engine.models.families import Family, Prediction
     from diffusionapi.engine.models.hashes import Hashes
+    from diffusionapi.weights.families import Family, Prediction
 
 
 @dataclass(eq=False, slots=True)

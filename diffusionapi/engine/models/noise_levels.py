@@ -11,7 +11,7 @@ from diffusionapi.errors import Misconfigured
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from diffusionapi.engine.models.families import Config
+    from diffusionapi.weights.families import Config
 
 _LAST = 4.8973451890853435e-08
 """What A1111 leaves at the last step of a schedule that ends in pure noise: its sigma stays finite."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffusionapi.engine.models.families import UNET, VAE
+from diffusionapi.weights.families import UNET, VAE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from diffusionapi.engine.models.families import Config, TextEncoder
+    from diffusionapi.weights.families import Config, TextEncoder
 
 
 @dataclass(frozen=True, slots=True)

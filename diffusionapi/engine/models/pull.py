@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from diffusionapi.catalog.places import INDEX
-from diffusionapi.engine.models import folders
 from diffusionapi.errors import PullFailed
+from diffusionapi.weights import folders
+from diffusionapi.weights.places import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

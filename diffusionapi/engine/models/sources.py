@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from diffusionapi.engine.models import folders, original, shapes
-from diffusionapi.engine.models.families import TEXT_ENCODERS, published
-from diffusionapi.engine.models.header import read_header
+from diffusionapi.engine.models import original
 from diffusionapi.engine.models.tokenizers import read_tokenizer, shipped_tokenizer
 from diffusionapi.engine.models.weights import Weights
+from diffusionapi.weights import folders, shapes
+from diffusionapi.weights.families import TEXT_ENCODERS, published
+from diffusionapi.weights.header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from diffusionapi.engine.models.families import Config, TextEncoder
-    from diffusionapi.engine.models.inspection import Found
     from diffusionapi.engine.models.original import Origin
+    from diffusionapi.weights.families import Config, TextEncoder
+    from diffusionapi.weights.inspection import Found
 
 _OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 """How the VAEs of 2022 name what is now …"""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import CLIPTokenizer
 
-from diffusionapi.engine.models.families import CONFIGS
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.families import CONFIGS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from diffusionapi.engine.models.families import TextEncoder
+    from diffusionapi.weights.families import TextEncoder
 
 _CLIP_PADS = "<|endoftext|>"
 _OPEN_CLIP_PADS = "!"

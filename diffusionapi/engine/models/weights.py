@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from diffusionapi.engine.models.header import PICKLES, read_header
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.header import PICKLES, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,22 +75,34 @@ def fitted(tensor: Tensor, shape: torch.Size, path: Path, name: str) -> Tensor:
     raise BrokenModel(path, f"the tensor {name} is {tuple(tensor.shape)} where {tuple(shape)} is expected")
 
 
-def placed(tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+def placed(
+    tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype, *, channels_last: bool = False
+) -> dict[str, Tensor]:
     """The tensors on the device in the wanted type; on the CPU they stay mapped if they have it already.
 
     Converted on the CPU they share one block. As measured, SD 1.5's UNet runs 10 to 20 % faster on it than on
     weights strewn over the heap; and the block goes back to the system at once when the model is dropped.
     """
-    if device.type != "cpu":
-        return {name: one.to(device).to(dtype) for name, one in tensors.items()}
-    if all(one.dtype == dtype for one in tensors.values()):
-        return dict(tensors)
+    if device.type != "cpu" or all(one.dtype == dtype for one in tensors.values()):
+        return {name: _ordered(one.to(device).to(dtype), channels_last) for name, one in tensors.items()}
     block = torch.empty(sum(_aligned(one.numel()) for one in tensors.values()), dtype=dtype)
     found, start = {}, 0
     for name, one in tensors.items():
-        found[name] = block[start : start + one.numel()].view(one.shape).copy_(one)
+        found[name] = _shaped(block[start : start + one.numel()], one.shape, channels_last).copy_(one)
         start += _aligned(one.numel())
     return found
+
+
+def _ordered(weight: Tensor, channels_last: bool) -> Tensor:
+    if not channels_last or weight.dim() != 4:  # only those of convolutions have four
+        return weight
+    return weight.contiguous(memory_format=torch.channels_last)
+
+
+def _shaped(values: Tensor, shape: torch.Size, channels_last: bool) -> Tensor:
+    if not channels_last or len(shape) != 4:
+        return values.view(shape)
+    return values.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
 
 
 def _aligned(values: int) -> int:

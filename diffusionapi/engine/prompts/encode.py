@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from diffusionapi.engine.devices import sent
 from diffusionapi.engine.prompts import parse
 from diffusionapi.engine.prompts.cache import Encoded, EncodedCache
 from diffusionapi.engine.prompts.chunks import Vocabulary, batch, chunked, units
@@ -92,7 +93,7 @@ class PromptEncoder:
         layer = max(clip_skip or 1, reading.trained_on) - reading.stored_from + 1
         self._model = model
         self._encoders = [
-            _TextEncoder(encoder, tokenizer, slot, layer, normed=reading.normed)
+            _TextEncoder(encoder, tokenizer, slot, layer, model.device, normed=reading.normed)
             for encoder, tokenizer, slot in zip(
                 model.text_encoders, model.tokenizers, reading.slots, strict=True
             )
@@ -130,7 +131,9 @@ class PromptEncoder:
 class _TextEncoder:
     """One text encoder with its tokenizer, read at a layer (1 is the last)."""
 
-    def __init__(self, encoder: Any, tokenizer: Any, slot: str, layer: int, *, normed: bool) -> None:
+    def __init__(
+        self, encoder: Any, tokenizer: Any, slot: str, layer: int, device: torch.device, *, normed: bool
+    ) -> None:
         self.slot = slot
         self.width: int = encoder.config.hidden_size
         layers: int = encoder.config.num_hidden_layers
@@ -139,6 +142,7 @@ class _TextEncoder:
         self._encoder = encoder
         self._vocabulary = Vocabulary(tokenizer)
         self._layer = layer
+        self._device = device
         self._normed = normed
 
     def encode(self, sections: list[list[Piece]], embeddings: list[Embedding]) -> _Output:
@@ -157,7 +161,7 @@ class _TextEncoder:
     def _run(self, chunks: Batch) -> _Output:
         by_layer = self._layer > 1 or not self._normed
         with _replaced(self._encoder.get_input_embeddings(), chunks.vectors):
-            output = self._encoder(chunks.ids.to(self._encoder.device), output_hidden_states=by_layer)
+            output = self._encoder(sent(chunks.ids, self._device), output_hidden_states=by_layer)
         pooled: Tensor | None = getattr(output, "text_embeds", None)
         # hidden_states holds what each layer says, before the last norm
         context: Tensor = output.hidden_states[-self._layer] if by_layer else output.last_hidden_state
@@ -174,7 +178,7 @@ def _emphasized(context: Tensor, weights: Tensor) -> Tensor:
     if bool((weights == 1).all()):
         return context
     plain = context.float()
-    weighted = plain * weights.to(context.device)[..., None]
+    weighted = plain * sent(weights, context.device)[..., None]
     ratio = plain.mean((1, 2), keepdim=True) / weighted.mean((1, 2), keepdim=True)
     return (weighted * torch.where(ratio.isfinite(), ratio, 1.0)).to(context.dtype)
 

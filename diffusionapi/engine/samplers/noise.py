@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 import torchsde
 
+from diffusionapi.engine.devices import sent
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -52,6 +54,4 @@ class SeededNoise:
         return self._sent(self._tree(start, end) * (sign / math.sqrt(abs(sigma_next - sigma))))
 
     def _sent(self, draw: Tensor) -> Tensor:
-        if self._device.type == "cuda":
-            draw = draw.pin_memory()
-        return draw.to(self._device, non_blocking=True)
+        return sent(draw, self._device)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FEWEST_STEPS", "NoiseTable", "Plan", "img2img_plan", "plan"]
+__all__ = ["CALLS_A_STEP", "FEWEST_STEPS", "NoiseTable", "Plan", "img2img_plan", "plan"]
 
-_TWO_CALLS_A_STEP = {"Heun", "DPM2", "DPM++ 2S a", "DPM++ SDE", "DPM++ SDE Karras"}
+CALLS_A_STEP = dict.fromkeys(("Heun", "DPM2", "DPM++ 2S a", "DPM++ SDE", "DPM++ SDE Karras"), 2)
+CALLS_A_STEP["DPM adaptive"] = 3
+"""Of the samplers that need more than one."""
 _MOST_LEVELS = 50_000
 """Bounds the schedule that a second pass of nearly no strength is the tail of."""
 
@@ -110,7 +112,7 @@ def _on_grid(wanted: _Wanted, table: NoiseTable) -> Plan:
     levels = levels[: len(levels) - spare]
     sigmas = (*wanted.cut(levels), 0.0)
     count = len(sigmas) - 1
-    calls = 2 * count - 1 if wanted.sampler in _TWO_CALLS_A_STEP else count
+    calls = 2 * count - 1 if wanted.sampler in CALLS_A_STEP else count
     return Plan(sigmas, calls, noise_scale=sigmas[0], limits=(levels[-1], levels[0]))
 
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from diffusionapi.engine.models.header import read_header
 from diffusionapi.engine.upscalers.torchvision_shim import import_spandrel
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.header import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path

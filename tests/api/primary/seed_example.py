@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests import stubs
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from diffusionapi.weights.families import Family
 
 REQUEST: dict[str, Any] = {
     "prompt": "a beautiful green forest with a river and a waterfall",
@@ -34,16 +38,11 @@ REQUEST: dict[str, Any] = {
 
 
 def install_its_names(data_dir: Path) -> None:
-    """Folders and files under which the catalog finds the example's models and LoRA."""
-    for name in ("stable-diffusion-xl-base-1.0", "stable-diffusion-xl-refiner-1.0"):
-        install_model(data_dir, name)
-    loras = data_dir / "stable_diffusion" / "loras"
-    loras.mkdir(parents=True)
-    (loras / "my-lora.safetensors").touch()
+    """The example's models and LoRA, as far as anybody looks who does not draw."""
+    install_model(data_dir, "stable-diffusion-xl-base-1.0", "sdxl")
+    install_model(data_dir, "stable-diffusion-xl-refiner-1.0", "refiner")
+    stubs.a_lora(data_dir / "stable_diffusion" / "loras" / "my-lora.safetensors", "sdxl")
 
 
-def install_model(data_dir: Path, name: str) -> None:
-    unet = data_dir / "stable_diffusion" / "models" / name / "unet"
-    unet.mkdir(parents=True)
-    (unet / "diffusion_pytorch_model.safetensors").touch()
-    (unet.parent / "model_index.json").write_text("{}")
+def install_model(data_dir: Path, name: str, family: Family = "sd1") -> None:
+    stubs.a_model(data_dir / "stable_diffusion" / "models" / name, family)

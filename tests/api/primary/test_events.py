@@ -55,6 +55,9 @@ def test_a_job_tells_its_life_from_the_queue_to_the_picture(server: Server) -> N
     assert finished["image_url"] == f"{server.url}/images/{job_id}.jpg"
     assert finished["output_path"] == f"outputs/{job_id}.jpg"
     assert httpx.get(finished["image_url"]).status_code == 200
+    sampling = finished["sampling"]
+    assert (sampling["sampler_name"], sampling["scheduler_type"]) == ("DPM++ 2M Karras", "karras")
+    assert (sampling["steps"], sampling["seed"]) == (5, finished["seed"])
 
 
 def test_watching_uses_up_nothing(server: Server) -> None:

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from diffusionapi.main import create_app
+from tests import stubs
 from tests.api.primary.seed_example import install_model
 
 if TYPE_CHECKING:
@@ -69,6 +70,41 @@ def test_loras_are_listed_with_the_default_scale(idle_client: TestClient, tmp_pa
         "status": "success",
         "loras": [{"name": "another-lora", "scale": 1.0}, {"name": "my-lora", "scale": 1.0}],
     }
+
+
+def test_details_say_what_models_are(idle_client: TestClient, tmp_path: Path) -> None:
+    install_model(tmp_path, "models--digiplay--ChikMix_V3", "sd2")
+    (tmp_path / "stable_diffusion" / "models" / "half.safetensors").touch()
+    answer = idle_client.get("/models", params={"details": "true"}).json()
+    assert answer["status"] == "success"
+    fake, half, whole = answer["models"]
+    assert fake == dict.fromkeys(fake, None) | {"name": "fake", "label": "fake"}
+    assert half["family"] is None
+    assert "half.safetensors cannot be used: it is cut short" in half["problem"]
+    assert whole == {
+        "name": "models--digiplay--ChikMix_V3",
+        "label": "ChikMix V3",
+        "family": "sd2",
+        "prediction": "epsilon",
+        "size_bytes": 0,
+        "problem": None,
+    }
+
+
+def test_details_say_what_loras_were_made_for(idle_client: TestClient, tmp_path: Path) -> None:
+    folder = tmp_path / "stable_diffusion" / "loras"
+    file = stubs.a_lora(folder / "drawn.safetensors", "sdxl")
+    (folder / "half.safetensors").touch()
+    drawn, half = idle_client.get("/loras", params={"details": "true"}).json()["loras"]
+    assert drawn == {
+        "name": "drawn",
+        "scale": 1.0,
+        "families": ["sdxl"],
+        "size_bytes": file.stat().st_size,
+        "problem": None,
+    }
+    assert (half["name"], half["families"]) == ("half", [])
+    assert "half.safetensors cannot be used" in half["problem"]
 
 
 def test_upscalers_begin_with_latent_and_end_with_files(idle_client: TestClient, tmp_path: Path) -> None:

@@ -88,6 +88,14 @@ def test_the_documented_example_holds_field_for_field_in_both_states(slow_server
         "file_type": "jpg",
         "jpeg_quality": 85,
         "seed": 123456789,
+        "sampling": {
+            "sampler_name": "DPM++ 2M Karras",
+            "scheduler_type": "karras",
+            "steps": 30,
+            "hires_steps": 20,
+            "seed": 123456789,
+            "notices": [],
+        },
     }
     assert list(done["payload"]) == list(REQUEST)
     content = base64.b64decode(image, validate=True)
@@ -112,7 +120,21 @@ def test_the_final_answer_has_the_documented_keys_in_their_order(client: TestCli
         "memory_before_mb",
         "memory_after_mb",
         "seed",
+        "sampling",
     ]
+
+
+def test_the_answer_says_how_the_picture_was_really_sampled(client: TestClient) -> None:
+    done = last_answer(client, submit(client, sampler_name="ddim", seed=5))
+    assert done["payload"]["scheduler_type"] == "karras"
+    assert done["sampling"] == {
+        "sampler_name": "DDIM",
+        "scheduler_type": "own",
+        "steps": 3,
+        "hires_steps": None,
+        "seed": 5,
+        "notices": ["The schedule type 'karras' has no effect: DDIM has noise levels of its own"],
+    }
 
 
 def test_a_png_has_no_jpeg_quality(client: TestClient) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from diffusionapi.main import create_app
+from tests import stubs
 from tests.api.primary.seed_example import REQUEST, install_its_names
 
 if TYPE_CHECKING:
@@ -128,6 +129,61 @@ def test_near_names_of_loras_are_given(idle_client: TestClient, settings: Settin
     assert "did you mean 'night-style'?" in refusal(idle_client, loras=["nightstil"])
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (
+            {"model": "xl", "refiner_checkpoint": "xl"},
+            "refiner_checkpoint: 'xl' is SDXL; name an SDXL refiner, or none",
+        ),
+        (
+            {"model": "old", "refiner_checkpoint": "refiner"},
+            "refiner_checkpoint: a refiner goes with SDXL models only, and 'old' is SD 1.x",
+        ),
+        (
+            {"model": "refiner"},
+            "model: 'refiner' is an SDXL refiner; name it as the refiner of an SDXL model",
+        ),
+        (
+            {"model": "old", "loras": ["for-old", "for-xl"]},
+            "loras[1]: 'for-xl' was made for SDXL, and the model 'old' is SD 1.x",
+        ),
+        (
+            {"model": "xl", "prompt": "a fox <lora:for-old:1>"},
+            "prompt: 'for-old' was made for SD 1.x, and the model 'xl' is SDXL",
+        ),
+        (
+            {"model": "half"},
+            "model: stable_diffusion/models/half.safetensors cannot be used: it is cut short",
+        ),
+        (
+            {"loras": ["half"]},
+            "loras[0]: stable_diffusion/loras/half.safetensors cannot be used: it is cut short",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_it_waits(
+    idle_client: TestClient, settings: Settings, body: dict[str, Any], sentence: str
+) -> None:
+    models, loras = settings.path(settings.models_dir), settings.path(settings.loras_dir)
+    stubs.a_model(models / "old", "sd1")
+    stubs.a_model(models / "xl", "sdxl")
+    stubs.a_model(models / "refiner", "refiner")
+    stubs.a_lora(loras / "for-old.safetensors", "sd1")
+    stubs.a_lora(loras / "for-xl.safetensors", "sdxl")
+    for folder in (models, loras):
+        (folder / "half.safetensors").touch()
+    assert sentence in refusal(idle_client, **body)
+    assert idle_client.get("/queue").json()["waiting_total"] == 0
+
+
+def test_a_lora_without_effect_is_not_looked_at(idle_client: TestClient, settings: Settings) -> None:
+    stubs.a_model(settings.path(settings.models_dir) / "old", "sd1")
+    stubs.a_lora(settings.path(settings.loras_dir) / "for-xl.safetensors", "sdxl")
+    body = {"prompt": "x", "model": "old", "loras": [{"name": "for-xl", "scale": 0}]}
+    assert idle_client.post("/txt2img", json=body).status_code == 200
+
+
 @pytest.mark.parametrize("content", ["", "{", "prompt=x", '{"prompt": }', "\xff"])
 def test_a_body_that_is_not_json_is_refused(idle_client: TestClient, content: str) -> None:
     answer = idle_client.post("/txt2img", content=content.encode("latin-1"))
@@ -213,9 +269,7 @@ def test_jpeg_has_many_spellings(client: TestClient, spelling: str) -> None:
 
 
 def test_loras_may_be_bare_names(client: TestClient, settings: Settings) -> None:
-    folder = settings.path(settings.loras_dir)
-    folder.mkdir(parents=True)
-    (folder / "night.safetensors").touch()
+    stubs.a_lora(settings.path(settings.loras_dir) / "night.safetensors")
     payload = understood(client, loras=["night", {"name": "night", "scale": 0.5}])
     assert payload["loras"] == [{"name": "night", "scale": 1.0}, {"name": "night", "scale": 0.5}]
 

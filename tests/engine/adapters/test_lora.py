@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from diffusionapi.engine.adapters import lora, lora_file
+from diffusionapi.engine.adapters import lora
 from diffusionapi.engine.adapters.lora import Loras, Use, applied, in_order
 from diffusionapi.engine.adapters.lora_fit import places
 from diffusionapi.engine.models.load import load
 from diffusionapi.errors import BadRequest
+from diffusionapi.weights import lora_file
 from tests.engine.adapters.lora_files import (
     ATTENTION,
     XL_NAMES,

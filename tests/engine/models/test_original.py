@@ -9,9 +9,10 @@ import torch
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 
 from benchmarks.random_model import in_original_layout, plan_of
-from diffusionapi.engine.models import folders, original, shapes
-from diffusionapi.engine.models.families import CONFIGS, TEXT_ENCODERS, Family, family_of_tensors, published
-from diffusionapi.engine.models.header import Entry, Header
+from diffusionapi.engine.models import original
+from diffusionapi.weights import folders, shapes
+from diffusionapi.weights.families import CONFIGS, TEXT_ENCODERS, Family, family_of_tensors, published
+from diffusionapi.weights.header import Entry, Header
 
 PUBLISHED = ["sd1", "sd2-base", "sd2-v", "sdxl", "refiner"]
 PARAMETERS = {

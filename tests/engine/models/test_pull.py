@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from huggingface_hub import constants
 
-from diffusionapi.engine.models.inspection import inspect
 from diffusionapi.engine.models.pull import pull, wanted
 from diffusionapi.errors import BrokenModel, PullFailed
+from diffusionapi.weights.inspection import inspect
 from tests import miniatures
 from tests.engine.models.hub import Hub
 

@@ -177,7 +177,7 @@ def test_the_encoding_comes_in_the_models_type_whatever_the_encoders(sdxl: Model
     assert not found.context.requires_grad
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_gpu_encodes_as_the_cpu_does(model: Model, tmp_path: Path) -> None:
     widths = [one.config.hidden_size for one in model.text_encoders]
     names = {1: ["emb_params"], 2: ["clip_l", "clip_g"]}[len(widths)]

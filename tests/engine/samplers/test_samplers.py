@@ -188,7 +188,7 @@ def test_samplers_never_look_at_values_and_work_on_any_shape_and_device(
     assert latents.dtype == torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("sampler", [one for one in SAMPLERS if one != "DPM adaptive"])
 def test_a_gpu_is_never_waited_for_and_gives_the_latents_of_the_cpu(sampler: str) -> None:
     planned, latents = planned_for(sampler), {}

@@ -13,11 +13,19 @@ from diffusionapi.errors import BrokenModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from diffusionapi.engine.models.header import Header
+    from diffusionapi.weights.header import Header
 
 Family = Literal["sd1", "sd2", "sdxl", "refiner"]
 Prediction = Literal["epsilon", "v_prediction"]
 Config = dict[str, Any]
+
+LABELS: dict[Family, str] = {
+    "sd1": "SD 1.x",
+    "sd2": "SD 2.x",
+    "sdxl": "SDXL",
+    "refiner": "the SDXL refiner",
+}
+"""As sentences say them."""
 
 CONFIGS = Path(__file__).parent / "configs"
 

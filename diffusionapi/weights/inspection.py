@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from diffusionapi.catalog.places import resolve
-from diffusionapi.engine.models import folders, predictions
-from diffusionapi.engine.models.families import (
+from diffusionapi.errors import BrokenModel
+from diffusionapi.weights import folders, predictions, shapes
+from diffusionapi.weights.families import (
     TEXT_ENCODERS,
     UNET,
     VAE,
@@ -16,14 +16,14 @@ from diffusionapi.engine.models.families import (
     Prediction,
     family_of_tensors,
 )
-from diffusionapi.engine.models.header import PICKLES, Stamp, read_header, stamp
-from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.header import PICKLES, Stamp, read_header, stamp
+from diffusionapi.weights.places import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from diffusionapi.engine.models.header import Entry
+    from diffusionapi.weights.header import Entry, Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,25 @@ def _file(path: Path, *, pickles: bool) -> Found:
 def _checkpoint(path: Path, _stamp: Stamp, _sidecar: Stamp | None) -> Found:
     header = read_header(path)
     family = family_of_tensors(header)
+    prediction = predictions.of_checkpoint(header, family)
+    _refuse_if_incomplete(header, family, prediction)
     prefixes = [UNET, VAE, *(prefix for one in TEXT_ENCODERS[family] for prefix in one.origins)]
     entries = [one for name, one in header.tensors.items() if name.startswith(tuple(prefixes))]
     return Found(
         path,
         family,
-        predictions.of_checkpoint(header, family),
+        prediction,
         "file",
         *_sizes(entries),
         zero_snr=predictions.zero_snr(header),
     )
+
+
+def _refuse_if_incomplete(header: Header, family: Family, prediction: Prediction) -> None:
+    """A checkpoint may come without its VAE or text encoder, as those of other programs do."""
+    shapes.vae(header, family, prediction)
+    for encoder in TEXT_ENCODERS[family]:
+        shapes.text_prefix(header, encoder)
 
 
 def _sizes(entries: Iterable[Entry]) -> tuple[int, int]:

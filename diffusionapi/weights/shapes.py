@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffusionapi.engine.models.families import (
+from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.families import (
     TEXT_ENCODERS,
     UNET,
     VAE,
@@ -15,10 +16,9 @@ from diffusionapi.engine.models.families import (
     TextEncoder,
     published,
 )
-from diffusionapi.errors import BrokenModel
 
 if TYPE_CHECKING:
-    from diffusionapi.engine.models.header import Header
+    from diffusionapi.weights.header import Header
 
 _HEAD_WIDTH = 64
 """Of every attention but SD 1's UNet, which has 8 heads at any width."""

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diffusionapi.engine.models.families import UNET
-from diffusionapi.engine.models.inspection import inspect
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.families import UNET
+from diffusionapi.weights.inspection import inspect
 from tests import miniatures
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_the_refiner_is_told_from_a_base_whose_first_text_encoder_is_missing(
 def test_no_torch_is_imported(sdxl_folder: Path, tmp_path: Path) -> None:
     file = miniatures.as_checkpoint(sdxl_folder, tmp_path / "one.safetensors")
     program = (
-        "import sys; from pathlib import Path; from diffusionapi.engine.models.inspection import inspect;"
+        "import sys; from pathlib import Path; from diffusionapi.weights.inspection import inspect;"
         f"inspect(Path({str(sdxl_folder)!r})); inspect(Path({str(file)!r}));"
         "print(sorted({'torch', 'numpy', 'diffusers', 'safetensors'} & set(sys.modules)))"
     )
@@ -276,3 +276,17 @@ def test_pickles_in_a_folder_are_named(sd1_folder: Path, tmp_path: Path) -> None
     ):
         inspect(tmp_path / "old")
     assert inspect(tmp_path / "old", pickles=True).family == "sd1"
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [("first_stage_model.", "it has no VAE"), ("cond_stage_model.", "it has no text encoder")],
+)
+def test_a_checkpoint_without_one_of_its_parts_says_which(
+    part: str, problem: str, sd1_folder: Path, tmp_path: Path
+) -> None:
+    tensors = miniatures.original_tensors(sd1_folder)
+    file = tmp_path / "bare.safetensors"
+    save_file({name: one for name, one in tensors.items() if not name.startswith(part)}, file)
+    with pytest.raises(BrokenModel, match=rf"bare\.safetensors cannot be used: {problem}; use a checkpoint"):
+        inspect(file)

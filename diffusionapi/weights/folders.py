@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.catalog.places import INDEX
-from diffusionapi.engine.models.families import TEXT_ENCODERS, Config, Family, family_of_config
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.families import TEXT_ENCODERS, Config, Family, family_of_config
+from diffusionapi.weights.places import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from diffusionapi.catalog.places import Place, find, resolve
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.places import Place, find, resolve
 from tests import miniatures
 
 

@@ -18,14 +18,14 @@ import re
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.engine.models.families import UNET, Family, Prediction
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights.families import UNET, Family, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from diffusionapi.engine.models.header import Header
+    from diffusionapi.weights.header import Header
 
 _SD2_BIAS = f"{UNET}output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _SD2_SPREAD = 0.09

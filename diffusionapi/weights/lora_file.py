@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.engine.models.header import read_header
 from diffusionapi.errors import BadRequest, BrokenModel
+from diffusionapi.weights.header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from diffusionapi.engine.models.header import Header
+    from diffusionapi.weights.header import Header
 
 _ROLES = {
     # kohya, LyCORIS

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.engine.models import pickles
 from diffusionapi.errors import BrokenModel
+from diffusionapi.weights import pickles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,80 @@
+"""Whether what a request names can be used and goes together, told from the files before the job waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffusionapi.errors import BadRequest, BrokenModel
+from diffusionapi.weights.families import LABELS
+from diffusionapi.weights.lora_kind import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from diffusionapi.catalog.catalog import Catalog
+    from diffusionapi.catalog.scan import Installed
+    from diffusionapi.weights.inspection import Found
+    from diffusionapi.weights.lora_kind import FoundLora
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something installed, and the field of the request that names it."""
+
+    what: Installed
+    field: str
+
+
+def check(catalog: Catalog, model: Named, refiner: Named | None, loras: Iterable[Named]) -> None:
+    """BadRequest, naming the field, unless all can be used together. The engine looks again: files change."""
+    found = _model(catalog, model)
+    if found is not None and found.family == "refiner":
+        raise BadRequest(
+            model.field, f"{model.what.name!r} is an SDXL refiner; name it as the refiner of an SDXL model"
+        )
+    if refiner is not None:
+        _check_refiner(catalog, model, found, refiner)
+    for lora in loras:
+        _check_lora(catalog, model, found, lora)
+
+
+def _check_refiner(catalog: Catalog, model: Named, base: Found | None, refiner: Named) -> None:
+    found = _model(catalog, refiner)
+    if found is not None and found.family != "refiner":
+        raise BadRequest(
+            refiner.field, f"{refiner.what.name!r} is {LABELS[found.family]}; name an SDXL refiner, or none"
+        )
+    if base is not None and base.family != "sdxl":
+        raise BadRequest(
+            refiner.field,
+            f"a refiner goes with SDXL models only, and {model.what.name!r} is {LABELS[base.family]}",
+        )
+
+
+def _check_lora(catalog: Catalog, model: Named, base: Found | None, lora: Named) -> None:
+    families = _lora(catalog, lora).families
+    if base is None or base.family in families:
+        return
+    name, family = lora.what.name, LABELS[base.family]
+    if not families:
+        raise BadRequest(lora.field, f"{name!r} has layers of several families and fits none")
+    raise BadRequest(
+        lora.field, f"{name!r} was made for {labels(families)}, and the model {model.what.name!r} is {family}"
+    )
+
+
+def _model(catalog: Catalog, named: Named) -> Found | None:
+    try:
+        return catalog.found_model(named.what)
+    except BrokenModel as error:
+        raise BadRequest(named.field, error.sentence) from error
+
+
+def _lora(catalog: Catalog, named: Named) -> FoundLora:
+    try:
+        return catalog.found_lora(named.what)
+    except BrokenModel as error:
+        raise BadRequest(named.field, error.sentence) from error
+    except BadRequest as error:
+        raise BadRequest(named.field, error.problem) from error

@@ -1,0 +1,1 @@
+"""What lies in files of weights, told from headers and configurations: no tensor is read, no torch needed."""
