@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 FileType = Literal["jpg", "png"]
+Resize = Literal["stretch", "crop", "fill"]
+"""How a picture comes to another shape: squeezed into it, cut to it, or with its edges drawn out."""
+Fill = Literal["original", "blurred", "noise", "blank"]
+"""What the masked part holds before it is painted: itself, its blurred surroundings, noise, or zeros."""
+Safety = Literal["off", "available", "required"]
+"""Whether the finished picture is checked: never, when a checker is installed, or not without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,34 @@ class Refiner:
 
 
 @dataclass(frozen=True, slots=True)
+class Mask:
+    """The white part of a picture of the same shape as the source is painted anew, the black part is kept."""
+
+    upload: str
+    """The name of the mask among the uploads."""
+    blur: float
+    """Of its edge, in pixels of the result."""
+    invert: bool
+    fill: Fill
+    only_masked: bool
+    """Paint the masked region at the full size of the request, and set the result back into the source."""
+    padding: int
+    """Pixels around the region that are painted with it, when `only_masked`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The picture to start from, instead of noise alone."""
+
+    upload: str
+    """Its name among the uploads."""
+    strength: float
+    """How much of the way from noise is gone again: 0 keeps the picture, 1 keeps nothing."""
+    resize: Resize
+    mask: Mask | None
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     prompt: str
     negative_prompt: str
@@ -56,6 +90,16 @@ class GenerationRequest:
     loras: tuple[Lora, ...]
     hires: Hires | None
     refiner: Refiner | None
+    source: Source | None = None
+    safety: Safety = "off"
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """The uploads that this request needs until its job has ended."""
+        if self.source is None:
+            return ()
+        mask = self.source.mask
+        return (self.source.upload,) if mask is None else (self.source.upload, mask.upload)
 
     @property
     def final_size(self) -> tuple[int, int]:

@@ -1,0 +1,161 @@
+"""Trains the UNet together with the text encoder, from small pictures to large ones. Stops and goes on at will."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm import tqdm
+
+from training.picturebook import noise
+from training.picturebook.attributes import Head
+from training.picturebook.data import Pool, batch
+from training.picturebook.networks import text_encoder, unet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from transformers import CLIPTokenizer
+
+    from training.picturebook.data import Batch
+    from training.picturebook.latents import Whitening
+
+SAVE_EVERY = 300.0
+HEAD_WEIGHT = 0.05
+WORDS = 0.5
+"""The text encoder's share of the learning rate: it knows most already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`shapes` are latent widths and heights; each batch has one of them, the first every other time."""
+
+    shapes: tuple[tuple[int, int], ...]
+    samples: int
+    batch: int
+    length: int
+    """Tokens of a caption."""
+    rate: float
+    """The learning rate at its start; each stage begins where the one before ended."""
+    rate_end: float
+    average: float
+    """Decay of the running average of the weights."""
+
+
+class Denoiser:
+    """The networks in training and everything needed to go on."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, seed: int, device: str) -> None:
+        torch.manual_seed(seed)
+        self.tokenizer = tokenizer
+        self.device = torch.device(device)
+        self.text = text_encoder(tokenizer).to(self.device)
+        self.head = Head().to(self.device)
+        self.unet = unet().to(self.device, memory_format=torch.channels_last)
+        words = [*self.text.parameters(), *self.head.parameters()]
+        groups = [
+            {"params": list(self.unet.parameters()), "share": 1.0},
+            {"params": words, "share": WORDS},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.samples = 0
+        self.average = {key: value.clone() for key, value in self._weights().items()}
+        self._alphas = noise.alphas().to(self.device)
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        named = {f"unet.{key}": value for key, value in self.unet.state_dict().items()}
+        return named | {f"text.{key}": value for key, value in self.text.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "weights": self._weights(),
+            "average": self.average,
+            "head": self.head.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "samples": self.samples,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for part, network in (("unet.", self.unet), ("text.", self.text)):
+            network.load_state_dict(
+                {key.removeprefix(part): w for key, w in state["weights"].items() if key.startswith(part)}
+            )
+        self.average = {key: value.to(self.device) for key, value in state["average"].items()}
+        self.head.load_state_dict(state["head"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.samples = state["samples"]
+
+    def step(self, batch: Batch, rate: float, keep: float) -> float:
+        """One step on one batch; the loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["share"]
+        latents, tokens = batch.latents.to(self.device), batch.tokens.to(self.device)
+        latents = latents.contiguous(memory_format=torch.channels_last)
+        count = len(latents)
+        times = ((torch.arange(count) + torch.rand(count)) / count * noise.LEVELS).long().to(self.device)
+        alpha = self._alphas[times]
+        noised, velocity = noise.noised(latents, torch.randn_like(latents), alpha)
+        said = self.text(tokens)
+        told = self.unet(noised, times, said.last_hidden_state).sample
+        losses = (told - velocity).square().mean((1, 2, 3))
+        loss = (losses * noise.weight(alpha)).mean()
+        words = batch.captioned.to(self.device)
+        head = self.head.loss(said.pooler_output[words], batch.labels.to(self.device)[words])
+        (loss + HEAD_WEIGHT * head).backward()
+        for group in self.optimiser.param_groups:
+            torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.samples += count
+        current = self._weights()
+        torch._foreach_lerp_(list(self.average.values()), [current[key] for key in self.average], 1 - keep)
+        return losses.mean().item()
+
+
+def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, ...], seed: int) -> None:
+    """Runs the stages from where the state says, saving it every five minutes and at the end."""
+    rng = Random(seed + denoiser.samples)
+    torch.manual_seed(seed + denoiser.samples)
+    done = 0
+    for number, stage in enumerate(stages):
+        start, done = done, done + stage.samples
+        if denoiser.samples >= done:
+            continue
+        bar = tqdm(
+            total=stage.samples, initial=denoiser.samples - start, desc=f"stage {number + 1}", unit="picture"
+        )
+        saved = time.monotonic()
+        mean = None
+        for shown in _batches(stage, denoiser, white, rng):
+            passed = (denoiser.samples - start) / stage.samples
+            if passed >= 1:
+                break
+            rate = stage.rate * (stage.rate_end / stage.rate) ** passed
+            warm = min(1.0, (denoiser.samples + 1) / (100 * stage.batch))
+            loss = denoiser.step(shown, rate * warm, stage.average)
+            mean = loss if mean is None else 0.98 * mean + 0.02 * loss
+            bar.update(len(shown.latents))
+            bar.set_postfix(loss=f"{mean:.4f}", rate=f"{rate:.1e}", refresh=False)
+            if time.monotonic() - saved > SAVE_EVERY:
+                save(run, denoiser)
+                saved = time.monotonic()
+        bar.close()
+        save(run, denoiser)
+
+
+def _batches(stage: Stage, denoiser: Denoiser, white: Whitening, rng: Random) -> Iterator[Batch]:
+    first, *others = [Pool(*shape, white, rng, capacity=stage.batch * 60) for shape in stage.shapes]
+    while True:
+        pool = rng.choice(others) if others and rng.random() < 0.5 else first
+        yield batch(pool, denoiser.tokenizer, stage.batch, stage.length, rng)
+
+
+def save(run: Path, denoiser: Denoiser) -> None:
+    part = run / "denoiser.part"
+    torch.save(denoiser.state(), part)
+    os.replace(part, run / "denoiser.pt")

@@ -1,0 +1,50 @@
+"""Makes the whole picture book from nothing, in a folder that can be left and taken up again at any point."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import torch
+
+from training.picturebook import data, text, tokenizer
+from training.picturebook.denoiser import Denoiser, Stage, save, train
+from training.picturebook.latents import Whitening
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHITENING = "whitening.json"
+TOKENIZER = "tokenizer"
+DENOISER = "denoiser.pt"
+
+STAGES = (
+    Stage(((16, 16), (16, 24), (24, 16)), 180_000, 48, 40, 2e-3, 1.2e-3, 0.998),
+    Stage(((32, 32), (32, 48), (48, 32), (24, 40), (40, 24)), 110_000, 16, 77, 1.2e-3, 7e-4, 0.999),
+    Stage(((64, 64), (64, 40), (40, 64), (96, 64), (64, 96), (48, 48)), 40_000, 8, 77, 7e-4, 5e-5, 0.9995),
+)
+"""Small pictures teach what the words mean, large ones how it looks."""
+TEXT_STEPS = 700
+
+
+def whitening(run: Path, seed: int) -> Whitening:
+    """The run's own, made at the first call."""
+    file = run / WHITENING
+    if not file.exists():
+        run.mkdir(parents=True, exist_ok=True)
+        data.whitening(Random(seed)).save(file)
+    return Whitening.load(file)
+
+
+def denoise(run: Path, stages: tuple[Stage, ...], *, seed: int, device: str, text_steps: int) -> Denoiser:
+    """The trained denoiser; begun, gone on with or only read, as the run's folder says."""
+    white = whitening(run, seed)
+    tokenizer.make(run / TOKENIZER)
+    denoiser = Denoiser(tokenizer.load(run / TOKENIZER), seed, device)
+    if (run / DENOISER).exists():
+        denoiser.restore(torch.load(run / DENOISER, map_location=device, weights_only=True))
+    else:
+        text.pretrain(denoiser.text, denoiser.head, denoiser.tokenizer, steps=text_steps, seed=seed)
+        save(run, denoiser)
+    train(run, denoiser, white, stages, seed)
+    return denoiser
