@@ -18,18 +18,9 @@ if TYPE_CHECKING:
 _PULL = ".venv/bin/python -m diffusionapi.models pull org/name"
 
 
-def url_of(settings: Settings) -> str:
-    """Where a browser on this machine, or wherever BASE_URL says, reaches the server."""
-    if settings.base_url:
-        return settings.base_url
-    host = "localhost" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - compared
-    scheme = "https" if settings.tls_files else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
-
-
 def banner(settings: Settings) -> str:
     """The lines a new user needs."""
-    url = url_of(settings)
+    url = start.url_of(settings)
     lines = (
         ("Server:", url),
         ("Docs:", f"{url}/docs"),
@@ -73,7 +64,7 @@ def main() -> None:
         settings = start.load(tls=True)
     except Misconfigured as error:
         sys.exit(error.sentence)
-    if problem := start.address_problem(settings, url_of(settings)):
+    if problem := start.address_problem(settings, start.url_of(settings)):
         sys.exit(problem)
     if options.check:
         for doubt in start.doubts(settings):

@@ -3,12 +3,20 @@
     Error
     ├── BadRequest              422  a field of a request is wrong
     │   ├── UnknownName         422  … because nothing of that name is installed
+    │   ├── BadPicture          422  … because it holds no picture that can be read
+    │   │   ├── PictureTooLarge 422  … or a larger one than is taken
+    │   │   ├── PictureGone     422  … or names one of ours that is not there
+    │   │   └── NotFetched      422  … or a URL that gives none, for whatever reason
     │   └── KeyReused           422  an Idempotency-Key came back with another request
     ├── BadJson                 400  the body cannot be read at all
+    ├── NotAuthenticated        401  who asks cannot be told from the credentials
+    ├── NotAllowed              403  the operator has not opened this to everybody
     ├── UnknownJob              404
     ├── UnknownPicture          404
     ├── DamagedJob              500  its job file cannot be read
     ├── JobEnded                409  what was asked for needs a job that has not ended
+    ├── NameTaken               409  somebody has signed up by this name
+    ├── TooManyAttempts         429  at guessing passwords, or at signing up
     ├── QueueFull               429
     ├── Misconfigured           500  a setting or a file of the operator is wrong
     ├── BrokenModel             500  a model's file is damaged, missing, half-downloaded or of an unknown kind
@@ -64,6 +72,24 @@ class UnknownName(BadRequest):
         self.near = tuple(near)
 
 
+class BadPicture(BadRequest):
+    code = "bad_picture"
+
+
+class PictureTooLarge(BadPicture):
+    code = "picture_too_large"
+
+
+class PictureGone(BadPicture):
+    code = "picture_gone"
+
+
+class NotFetched(BadPicture):
+    """One sentence for all reasons, or a client could learn from it what else our network holds."""
+
+    code = "picture_not_fetched"
+
+
 class KeyReused(BadRequest):
     code = "idempotency_key_reused"
 
@@ -74,6 +100,38 @@ class KeyReused(BadRequest):
 class BadJson(Error):
     code = "bad_json"
     status = 400
+
+
+class NotAuthenticated(Error):
+    """One sentence for every reason, or a client could learn from it who has an account."""
+
+    code = "not_authenticated"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("Could not validate credentials")
+
+
+class NotAllowed(Error):
+    code = "not_allowed"
+    status = 403
+
+
+class NameTaken(Error):
+    code = "name_taken"
+    status = 409
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"User {name} already exists")
+
+
+class TooManyAttempts(Error):
+    code = "too_many_attempts"
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many attempts; try again in {retry_after} seconds")
+        self.retry_after = retry_after
 
 
 class UnknownJob(Error):

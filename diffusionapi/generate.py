@@ -11,23 +11,28 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from diffusionapi import files
 from diffusionapi.api.primary import translate
+from diffusionapi.api.primary.img2img_schemas import Size
 from diffusionapi.api.primary.schemas import Txt2ImgRequest
 from diffusionapi.api.validation import as_refusal
+from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.core.events import Failed, Phase, Step
+from diffusionapi.core.request import Mask, Source
 from diffusionapi.engine.build import build, with_engine
 from diffusionapi.engine.engine import Rendered
-from diffusionapi.errors import BadJson, Error
+from diffusionapi.errors import BadJson, BadRequest, Error
 from diffusionapi.settings import Settings
 
 if TYPE_CHECKING:
     from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.intake.pictures import Kind
 
 
 def get_model_labels() -> dict[str, str]:
@@ -64,8 +69,12 @@ def main() -> None:
         asked = Settings.load()
         settings = with_engine(asked)
         body = _request(_asked_for(options), options.out)
-        ticket = translate.ticket(body, Catalog(settings), settings)
-        rendered = render(ticket.request, settings)
+        with TemporaryDirectory() as folder:
+            # What it starts from is of no use to anybody afterwards.
+            settings = settings.model_copy(update={"uploads_dir": Path(folder)})
+            chosen = translate.choose(body, Catalog(settings), settings)
+            ticket = translate.ticket(body, chosen, settings, _beginning(options, body, settings))
+            rendered = render(ticket.request, settings)
         out = options.out or Path(f"{ticket.id}.{ticket.request.file_type}")
         files.write(out.absolute(), rendered.content, durable=False)
     except Error as error:
@@ -92,6 +101,47 @@ def _options() -> argparse.Namespace:
     if options.prompt is None and sys.stdin.isatty():
         parser.error("--prompt is needed, or the request as JSON on standard input")
     return options
+
+
+def _beginning(
+    options: argparse.Namespace, body: Txt2ImgRequest, settings: Settings
+) -> translate.Beginning | None:
+    """What --image, --mask and --strength say. Without a size the picture's own is kept, as far as may be."""
+    if options.image is None:
+        if options.mask is not None or options.strength is not None:
+            raise Error("--mask and --strength go with --image")
+        return None
+    if body.hires is not None and body.hires.enabled:
+        raise BadRequest("hires", "a picture that starts from another has no second pass")
+    if not 0 <= (strength := _USUAL_STRENGTH if options.strength is None else options.strength) <= 1:
+        raise Error(f"--strength: must be from 0 to 1, got {strength:g}")
+    uploads = Uploads(settings.path(settings.uploads_dir))
+    source = _upload(options.image, "RGB", "--image", uploads, settings)
+    mask = None
+    if options.mask is not None:
+        white = _upload(options.mask, "L", "--mask", uploads, settings)
+        mask = Mask(white, _USUAL_BLUR, invert=False, fill="original", only_masked=False, padding=0)
+    width, height = uploads.size(source)
+    scale = min(1.0, settings.max_side / max(width, height))
+    asked = body.model_fields_set
+    size = (
+        body.width if "width" in asked else round(width * scale),
+        body.height if "height" in asked else round(height * scale),
+    )
+    size = translate.size(Size.model_construct(width=size[0], height=size[1]), settings.max_side)
+    return translate.Beginning(Source(source, strength, "stretch", mask), size, {}, ())
+
+
+_USUAL_STRENGTH, _USUAL_BLUR = 0.75, 4.0
+
+
+def _upload(file: Path, kind: Kind, field: str, uploads: Uploads, settings: Settings) -> str:
+    from diffusionapi.intake.pictures import remade
+
+    content = files.read(file.absolute())
+    if content is None:
+        raise Error(f"{field} {file}: there is no such file")
+    return uploads.put(remade(content, kind, field, settings.max_upload_pixels))
 
 
 def _check_out(out: Path | None) -> None:
@@ -128,6 +178,9 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=kind, dest=name.replace("-", "_"))
     parser.add_argument("--sampler", "--sampler-name", dest="sampler_name")
     parser.add_argument("--schedule", "--scheduler-type", dest="scheduler_type")
+    parser.add_argument("--image", type=Path, help="PNG, JPEG or WebP to start from")
+    parser.add_argument("--mask", type=Path, help="picture whose white part is painted, the rest kept")
+    parser.add_argument("--strength", type=float, help="how much may change, 0 to 1; default: 0.75")
     parser.add_argument("--lora", action="append", dest="loras", metavar="NAME[:SCALE]")
     return parser
 
@@ -142,10 +195,14 @@ def _asked_for(options: argparse.Namespace) -> dict[str, Any]:
         if not isinstance(body, dict):
             raise BadJson("Standard input must be a JSON object, as for POST /txt2img")
         return body
-    body = {name: value for name, value in vars(options).items() if name != "out" and value is not None}
+    body = {name: value for name, value in vars(options).items() if name not in _FILES and value is not None}
     if options.loras:
         body["loras"] = [_lora(one) for one in options.loras]
     return body
+
+
+_FILES = ("out", "image", "mask", "strength")
+"""Options that are not in the body of a request."""
 
 
 def _lora(text: str) -> dict[str, str]:

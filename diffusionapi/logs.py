@@ -10,7 +10,9 @@ import logging
 import re
 from typing import Literal
 
-_SECRET_IN_QUERY = re.compile(r"(?i)\b((?:token|key|api_key|password|secret)=)[^&\s\"']+")
+_SECRET_IN_QUERY = re.compile(r"(?i)((?:token|key|password|secret)=)[^&\s\"']+")
+_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:(?<=bearer )[\w.~+/-]+)")
+"""JSON Web Tokens wherever they stand (in the path of a blob), and whatever a header bears."""
 _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
 
 
@@ -19,8 +21,8 @@ def about(job_id: str) -> dict[str, str]:
 
 
 def clean(text: str) -> str:
-    """Take secrets of query strings and runs of picture data out of a line."""
-    return _LONG_BASE64.sub("[data]", _SECRET_IN_QUERY.sub(r"\1***", text))
+    """Take secrets of query strings, tokens and runs of picture data out of a line."""
+    return _LONG_BASE64.sub("[data]", _TOKEN.sub("***", _SECRET_IN_QUERY.sub(r"\1***", text)))
 
 
 class TextFormatter(logging.Formatter):
@@ -68,6 +70,8 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(level.upper())
+    for name in ("httpx", "httpcore"):  # they write URLs of others whole, with what is secret in them
+        logging.getLogger(name).setLevel(logging.WARNING)
     if level == "info":
         # A line for every poll would bury all others.
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)

@@ -18,13 +18,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads annotations at run time
 
 from diffusionapi import __version__, logs, start
-from diffusionapi.api import health
-from diffusionapi.api.dialect import as_error
+from diffusionapi.api import capabilities, health
+from diffusionapi.api.dialect import as_error, of_path
 from diffusionapi.api.primary import routes as primary
+from diffusionapi.api.primary.face import face
+from diffusionapi.api.primary.translate import DIALECT as PRIMARY
+from diffusionapi.api.tasks import routes as tasks
+from diffusionapi.api.tasks.events import DIALECT as TASKS
+from diffusionapi.api.tasks.state import TaskState
+from diffusionapi.auth.accounts import Accounts
 from diffusionapi.blobs.folder import FolderBlobs
+from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine.build import with_engine
 from diffusionapi.errors import Misconfigured
+from diffusionapi.intake.intake import Intake
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.open import open_store
 from diffusionapi.service import Service
@@ -62,8 +70,11 @@ def create_app(settings: Settings) -> FastAPI:
         allow_credentials=True,
         allow_methods=["*"],
         allow_headers=["*"],
+        expose_headers=["X-Safety-Checked", "Retry-After"],
     )
     app.include_router(primary.router)
+    app.include_router(tasks.router)
+    app.include_router(capabilities.router)
     app.include_router(health.router)
     app.add_exception_handler(HTTPException, _outside_any_dialect)
 
@@ -74,9 +85,13 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-async def _outside_any_dialect(_: Request, error: Exception) -> Response:
-    """Unknown paths and methods belong to no dialect; they get the primary one's face."""
-    return primary.face(as_error(error))
+async def _outside_any_dialect(request: Request, error: Exception) -> Response:
+    """Unknown methods get the face of their path's dialect; unknown paths, which have none, the primary's."""
+    of_dialect, methods = of_path(request)
+    response = (of_dialect or face)(as_error(error))
+    if response.status_code == 405:
+        response.headers["Allow"] = ", ".join(methods)
+    return response
 
 
 def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
@@ -87,15 +102,23 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
             log.warning(doubt)
         store = open_store(settings)
         blobs = FolderBlobs(settings.path(settings.outputs_dir))
-        service = Service(settings, store, blobs, Catalog(settings))
+        intake = Intake(settings, Uploads(settings.path(settings.uploads_dir)), blobs)
+        service = Service(settings, store, blobs, Catalog(settings), intake)
         slots = store.folder if isinstance(store, FileJobStore) else None
         workers = WorkerPool(settings, store, blobs, slots=slots)
+        service.passing.add(TASKS)
+        accounts = Accounts(settings)
         app.state.service, app.state.workers = service, workers
+        app.state.tasks, app.state.dialects = TaskState(service, accounts), [PRIMARY, TASKS]
 
         def stop() -> None:
             service.close()
+            intake.stop()
             workers.stop()
 
+        if settings.print_link_with_token:
+            # Not a log line: those never hold tokens.
+            print(await app.state.tasks.link(start.url_of(settings)), flush=True)  # noqa: T201
         workers.start()
         tidying = asyncio.create_task(service.keep_tidy())
         try:
@@ -105,6 +128,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
             stop()
             await tidying
             await asyncio.to_thread(workers.join)
+            intake.close()
+            accounts.close()
             store.close()
 
     return lifespan

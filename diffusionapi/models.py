@@ -13,7 +13,7 @@ from diffusionapi.core.names import fold, near
 from diffusionapi.errors import BadRequest, BrokenModel, Error, UnknownName
 from diffusionapi.settings import Settings
 from diffusionapi.weights import lora_kind
-from diffusionapi.weights.families import LABELS
+from diffusionapi.weights.families import HOLE_CHANNELS, LABELS
 from diffusionapi.weights.inspection import inspect
 from diffusionapi.weights.places import Place, find
 
@@ -121,7 +121,8 @@ def _check(options: argparse.Namespace, settings: Settings) -> None:
     found = checked.found
     _say(f"{place.name} is whole.")
     snr = ", zero terminal SNR" if found.zero_snr else ""
-    _say(f"  what      {found.family}, predicts {found.prediction}{snr}")
+    holes = ", made for inpainting" if found.in_channels == HOLE_CHANNELS else ""
+    _say(f"  what      {found.family}, predicts {found.prediction}{snr}{holes}")
     _say(f"  where     {found.path} ({found.kind})")
     _say(f"  size      {found.bytes / _GB:.2f} GB, {found.parameters / 1e6:.0f} million parameters")
     _say(f"  hash      {checked.hash}")

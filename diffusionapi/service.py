@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from diffusionapi.core.events import Numbered, Queued
 from diffusionapi.core.job import JobState, Progress, Ticket
-from diffusionapi.errors import Error, UnknownJob, UnknownPicture
+from diffusionapi.errors import DamagedJob, Error, UnknownJob, UnknownPicture
 from diffusionapi.logs import about
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 
     from diffusionapi.blobs.folder import FolderBlobs
     from diffusionapi.catalog.catalog import Catalog
-    from diffusionapi.jobs.store import IdempotencyKey, JobStore, Listing
+    from diffusionapi.intake.intake import Intake
+    from diffusionapi.jobs.store import Entry, IdempotencyKey, JobStore, Listing
     from diffusionapi.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,15 +34,23 @@ _LOOK = 0.04
 _LOOK_AT_LINE = 1.0
 """Seconds between two looks of a watcher at the place of its job in the line."""
 _SWEEP = 60.0
+_REMEMBERED = 10_000
+"""Jobs of which it is remembered which dialect they came by, so that a poll reads one file and not two."""
 
 
 class Service:
-    def __init__(self, settings: Settings, store: JobStore, blobs: FolderBlobs, catalog: Catalog) -> None:
+    def __init__(
+        self, settings: Settings, store: JobStore, blobs: FolderBlobs, catalog: Catalog, intake: Intake
+    ) -> None:
         self.settings = settings
         self.store = store
         self.blobs = blobs
         self.catalog = catalog
+        self.intake = intake
+        self.passing: set[str] = set()
+        """Dialects whose pictures go with their jobs; others' stay until the operator removes them."""
         self._closing = asyncio.Event()
+        self._dialect_of = lru_cache(maxsize=_REMEMBERED)(lambda job_id: store.ticket(job_id).dialect)
 
     async def submit(self, ticket: Ticket, key: IdempotencyKey | None = None) -> str:
         """Accept a job; its id, or that of the earlier job the key belongs to."""
@@ -48,9 +60,22 @@ class Service:
             log.info("accepted from the %s API", ticket.dialect, extra=about(job_id))
         return job_id
 
+    def of_dialect(self, job_id: str, dialect: str) -> bool:
+        """Whether a job came by this dialect: others do not know it. UnknownJob when nobody does.
+
+        One whose ticket cannot be read is everybody's; nothing can come of it but the news that it failed.
+        """
+        try:
+            return self._dialect_of(job_id) == dialect
+        except DamagedJob:
+            return True
+
     def look(self, job_id: str) -> Progress:
         """How far a job is. Reads a small file at most, so it may run on the event loop."""
         return self.store.progress(job_id)
+
+    async def ticket(self, job_id: str) -> Ticket:
+        return await asyncio.to_thread(self.store.ticket, job_id)
 
     async def load(self, job_id: str) -> tuple[Ticket, bytes]:
         """What was asked for and the picture that came of it."""
@@ -72,8 +97,21 @@ class Service:
         await asyncio.to_thread(self.store.forget, job_id)
         log.info("forgotten", extra=about(job_id))
 
-    async def listing(self, limit: int) -> Listing:
-        return await asyncio.to_thread(self.store.listing, limit)
+    async def listing(self, limit: int, dialect: str) -> Listing:
+        """The jobs of one dialect among those that run and the first ones that wait."""
+        return await asyncio.to_thread(self._listing, limit, dialect)
+
+    def _listing(self, limit: int, dialect: str) -> Listing:
+        def own(entries: list[Entry]) -> list[Entry]:
+            found = []
+            for one in entries:
+                with suppress(UnknownJob):  # it ended meanwhile
+                    if self.of_dialect(one.job_id, dialect):
+                        found.append(one)
+            return found
+
+        listing = self.store.listing(limit)
+        return replace(listing, running=own(listing.running), waiting=own(listing.waiting))
 
     async def wait(self, job_id: str, timeout: float) -> Progress:
         """The progress of a job when it has ended, or after `timeout` seconds."""
@@ -116,19 +154,45 @@ class Service:
             return epitaph
 
     async def keep_tidy(self) -> None:
-        """Forget what nobody fetched, for as long as the server runs."""
+        """Forget what nobody fetched, and uploads that nobody uses, for as long as the server runs."""
         ttl = self.settings.job_ttl
         while not self._closing.is_set():
             try:
+                await asyncio.to_thread(self.sweep_pictures, ended_before=time.time() - ttl)
                 count = await asyncio.to_thread(self.store.sweep, ended_before=time.time() - ttl)
                 if count:
                     log.info("removed %d finished jobs that nobody fetched", count)
+                if count := await asyncio.to_thread(self.sweep_uploads):
+                    log.info("removed %d uploads that nobody uses", count)
             except Error as error:
                 log.warning("tidying failed: %s", error.sentence)
             try:
                 await asyncio.wait_for(self._closing.wait(), min(_SWEEP, ttl))
             except TimeoutError:
                 continue
+
+    def sweep_uploads(self) -> int:
+        """Remove uploads past their time that no job needs; how many.
+
+        Those of jobs become young again at half their time, long before another process might take them.
+        """
+        now, ttl = time.time(), self.settings.upload_ttl
+        if not (aged := self.intake.uploads.aged(now - ttl / 2)):
+            return 0
+        needed = {name for ticket in self.store.living() for name in ticket.request.uploads}
+        return self.intake.uploads.sweep(older_than=now - ttl, keep=needed & aged)
+
+    def sweep_pictures(self, *, ended_before: float) -> None:
+        """Remove the pictures of jobs that are about to be forgotten, in dialects that promise no more."""
+        for job_id in self.store.ended(before=ended_before):
+            with suppress(UnknownJob, DamagedJob):
+                picture = self.store.progress(job_id).picture
+                if picture is not None and self._dialect_of(job_id) in self.passing:
+                    self.blobs.remove(picture.name)
+
+    @property
+    def closing(self) -> bool:
+        return self._closing.is_set()
 
     def close(self) -> None:
         """End every wait and watch, so that the server can stop."""

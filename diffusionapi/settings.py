@@ -42,6 +42,14 @@ def _folders(value: object) -> object:
     return tuple(one for one in value.split(":") if one) if isinstance(value, str) else value
 
 
+def _flag(value: object) -> object:
+    """On unless it says no: documents of the task API say that anything turns it on, its samples say 0."""
+    return value.strip().lower() not in ("", "0", "false", "no", "off") if isinstance(value, str) else value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8")
 
@@ -55,7 +63,20 @@ class Settings(BaseSettings):
         "", description="How clients reach this server, for the links in answers. Empty: as they asked."
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Signs the tokens of dialects with accounts (none in this version)."
+        SecretStr(""), description="Signs tokens. Empty: one is made and kept in SECRET_KEY_FILE."
+    )
+    secret_key_file: Path = Field(Path("secret.key"), description="Keeps the key that was made.")
+    users_file: Path = Field(Path("users.sqlite"), description="Who has signed up.")
+    enable_signup: Flag = Field(False, description="Anybody may sign up at POST /user.")
+    enable_public_access: Flag = Field(
+        False, description="Requests of the task API need no token, and POST /token/all gives one to anybody."
+    )
+    print_link_with_token: Flag = Field(
+        False, description="Print a link at the start that makes a picture in a browser."
+    )
+    protect_uploads: Flag = Field(False, description="POST /blob needs a token, too.")
+    login_attempts: int = Field(
+        10, ge=1, description="Attempts to log in a minute, for each user from each address."
     )
 
     data_dir: Path = Field(PROJECT, description="Folder that the relative paths below are taken from.")
@@ -68,7 +89,11 @@ class Settings(BaseSettings):
     upscalers_dir: Path = Field(
         Path("stable_diffusion/upscalers"), description="Upscalers (*.pth, *.safetensors)."
     )
+    safety_checker_dir: Path = Field(
+        Path("stable_diffusion/safety_checker"), description="Safety checker of models that come without one."
+    )
     outputs_dir: Path = Field(Path("outputs"), description="Finished pictures.")
+    uploads_dir: Path = Field(Path("uploads"), description="Pictures that clients gave, as PNG.")
     model_labels: Path = Field(
         Path("model_labels.json"), description="JSON object: name of a model -> its label."
     )
@@ -126,6 +151,29 @@ class Settings(BaseSettings):
         description="Largest width and height of a request, in pixels; the hires pass may reach twice that.",
     )
     max_body_mb: int = Field(32, ge=1, description="Largest body of a request, in MiB.")
+
+    max_upload_mb: int = Field(32, ge=1, description="Largest file of a picture that clients give, in MiB.")
+    max_upload_pixels: int = Field(
+        16_777_216, ge=4096, description="Most pixels (width times height) of a picture that clients give."
+    )
+    upload_ttl: Annotated[float, Field(ge=60, allow_inf_nan=False)] = Field(
+        86400,
+        description="Seconds an upload is kept after its last use; while its job waits or runs, always.",
+    )
+    fetch_timeout: Seconds = Field(
+        10, description="Seconds that fetching a picture from a URL may take, redirects and all."
+    )
+    allow_private_urls: bool = Field(
+        False,
+        description="Also fetch pictures from private addresses and any port. Lets clients reach what the "
+        "server reaches.",
+    )
+
+    safety: Literal["asked", "available", "required"] = Field(
+        "asked",
+        description="When a safety checker looks at pictures: if a request asks for it and one is installed; "
+        "always if one is installed; always, and without one nothing is drawn.",
+    )
 
     min_free_mb: int = Field(100, ge=0, description="Free disk space under which /readyz says no, in MiB.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")

@@ -37,7 +37,10 @@ def problems(settings: Settings) -> list[str]:
     """What keeps a server or a worker with these settings from working."""
     if not settings.data_dir.is_dir():
         return [f"Setting DATA_DIR: there is no folder {settings.data_dir}; make it, or name another"]
-    found = [_folder_problem("OUTPUTS_DIR", settings.path(settings.outputs_dir))]
+    found = [
+        _folder_problem("OUTPUTS_DIR", settings.path(settings.outputs_dir)),
+        _folder_problem("UPLOADS_DIR", settings.path(settings.uploads_dir)),
+    ]
     kind, _, place = settings.job_store.partition(":")
     if kind == "file":
         found.append(_folder_problem("JOB_STORE", settings.path(place)))
@@ -128,6 +131,15 @@ def _pair_problem(certificate: Path, key: Path) -> str | None:
     except OSError as error:
         return f"{certificate} and {key} cannot be read: {error.strerror}"
     return None
+
+
+def url_of(settings: Settings) -> str:
+    """Where a browser on this machine, or wherever BASE_URL says, reaches the server."""
+    if settings.base_url:
+        return settings.base_url
+    host = "localhost" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - compared
+    scheme = "https" if settings.tls_files else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def address_problem(settings: Settings, url: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPConfig, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from diffusionapi.engine.models import original
 from diffusionapi.weights import folders
@@ -97,16 +97,31 @@ def make_refiner(
     return make("refiner", folder, seed=seed, dtype=dtype, variant=variant)
 
 
+def make_inpainting(published: str, folder: Path, *, seed: int = 5) -> Path:
+    """The family of `published` with a UNet for inpainting, which takes nine channels."""
+    return make(published, folder, seed=seed, unet={"in_channels": 9})
+
+
 def make(
-    published: str, folder: Path, *, seed: int, dtype: torch.dtype = torch.float32, variant: str = ""
+    published: str,
+    folder: Path,
+    *,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+    variant: str = "",
+    unet: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Save a miniature of the `published` configuration; `variant="fp16"` names its files as that variant."""
+    """Save a miniature of the `published` configuration; `variant="fp16"` names its files as that variant.
+
+    `unet` is what its UNet has otherwise.
+    """
     shutil.copytree(CONFIGS / published, folder, dirs_exist_ok=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for component, smaller in SMALLER[published].items():
             config_file = folder / component / "config.json"
             config = json.loads(config_file.read_text()) | smaller
+            config |= (unet or {}) if component == "unet" else {}
             config_file.write_text(json.dumps(config, indent=2) + "\n")
             stem = "model" if component.startswith("text") else "diffusion_pytorch_model"
             name = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
@@ -214,3 +229,27 @@ def _add_unused_layer(found: dict[str, torch.Tensor], prefix: str) -> None:
     last = f"{prefix}transformer.resblocks.{layers - 1}."
     unused = f"{prefix}transformer.resblocks.{layers}."
     found |= {name.replace(last, unused): one + 1 for name, one in found.items() if name.startswith(last)}
+
+
+def make_safety_checker(folder: Path, *, threshold: float) -> Path:
+    """A checker that objects to what lies nearer than `threshold` to any concept: -2 all, 2 nothing."""
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 1, "num_hidden_layers": 2}
+    config = CLIPConfig(vision_config=vision | {"image_size": 32, "patch_size": 8}, projection_dim=16)
+    folder.mkdir(parents=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(6)
+        state = _state(StableDiffusionSafetyChecker(config))
+        for name in ("concept_embeds", "special_care_embeds"):
+            state[name] = torch.randn_like(state[name])
+    state["concept_embeds_weights"] = torch.full((17,), threshold)
+    state["special_care_embeds_weights"] = torch.full((3,), 2.0)
+    published = {
+        name.replace("vision_model.", "vision_model.vision_model.", 1): one for name, one in state.items()
+    }
+    save_file(published, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(sizes))
+    return folder

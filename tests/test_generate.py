@@ -142,6 +142,59 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(tmp_path / "photo.jpg")
+    mask = Image.new("L", (90, 60))
+    mask.paste(255, (40, 20, 60, 40))
+    mask.save(tmp_path / "mask.png")
+    return tmp_path / "photo.jpg"
+
+
+def test_a_picture_may_start_from_a_picture_and_has_its_size(tmp_path: Path, photo: Path) -> None:
+    ended = generate(tmp_path, "--prompt", "a cat", "--image", str(photo), "--out", "cat.png", "--seed", "5")
+    assert ended.stdout == "cat.png  88x64  seed 5\n", ended.stderr
+    wider = generate(
+        tmp_path, "--prompt", "a cat", "--image", "photo.jpg", "--out", "b.png", "--width", "128"
+    )
+    assert wider.stdout.startswith("b.png  128x64"), wider.stderr
+    assert not (tmp_path / "uploads").exists()
+
+
+def test_a_mask_says_what_is_painted(tmp_path: Path, photo: Path) -> None:
+    options = ("--image", str(photo), "--seed", "5", "--strength", "0.9")
+    for name, more in (
+        ("all.png", ()),
+        ("part.png", ("--mask", "mask.png")),
+        ("none.png", ("--strength", "0")),
+    ):
+        ended = generate(tmp_path, "--prompt", "a cat", *options, "--out", name, *more)
+        assert ended.returncode == 0, ended.stderr
+    full, part, kept = (Image.open(tmp_path / f"{name}.png") for name in ("all", "part", "none"))
+    assert part.getpixel((5, 5)) == kept.getpixel((5, 5)) != full.getpixel((5, 5))
+    assert part.getpixel((50, 30)) == full.getpixel((50, 30))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--mask", "mask.png"], "--mask and --strength go with --image"),
+        (["--strength", "0.5"], "--mask and --strength go with --image"),
+        (["--image", "photo.jpg", "--strength", "2"], "--strength: must be from 0 to 1, got 2"),
+        (["--image", "nothing.png"], "--image nothing.png: there is no such file"),
+        (["--image", "broken.png"], "--image: "),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_said_in_a_sentence(
+    tmp_path: Path, photo: Path, arguments: list[str], sentence: str
+) -> None:
+    (photo.parent / "broken.png").write_bytes(b"no picture")
+    ended = generate(tmp_path, "--prompt", "x", *arguments)
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_the_labels_are_printed_as_label_and_name(tmp_path: Path) -> None:
     lines = run(tmp_path, str(PROJECT / "list_models.py")).stdout.splitlines()
     assert len(lines) == 7

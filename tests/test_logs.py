@@ -44,3 +44,8 @@ def test_a_failure_is_logged_with_its_story() -> None:
         made.exc_info = sys.exc_info()
     assert "ValueError: the story" in logs.TextFormatter().format(made)
     assert "the story" in json.loads(logs.JsonFormatter().format(made))["exception"]
+
+
+def test_the_http_client_writes_no_urls() -> None:
+    logs.configure("debug", "text")
+    assert not logging.getLogger("httpx").isEnabledFor(logging.INFO)

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from diffusionapi.blobs.folder import FolderBlobs
+from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.core.events import Cancelled, Queued, Started, Step
 from diffusionapi.core.job import JobState
-from diffusionapi.errors import UnknownJob
+from diffusionapi.core.request import Mask, Source
+from diffusionapi.errors import StorageUnavailable, UnknownJob
+from diffusionapi.intake.intake import Intake
+from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.service import Service
 from tests.factories import a_ticket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from diffusionapi.core.events import Event
+    from diffusionapi.core.job import Ticket
     from diffusionapi.jobs.store import Claim
     from diffusionapi.settings import Settings
 
@@ -28,7 +36,9 @@ if TYPE_CHECKING:
 def service(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     for pause in ("_LOOK", "_LOOK_AT_LINE"):
         monkeypatch.setattr(f"diffusionapi.service.{pause}", 0.001)
-    return Service(settings, MemoryJobStore(), FolderBlobs(tmp_path / "outputs"), Catalog(settings))
+    blobs = FolderBlobs(tmp_path / "outputs")
+    intake = Intake(settings, Uploads(tmp_path / "uploads"), blobs)
+    return Service(settings, MemoryJobStore(), blobs, Catalog(settings), intake)
 
 
 def test_a_waiting_job_tells_its_position_as_it_moves_up(service: Service) -> None:
@@ -97,3 +107,90 @@ def test_an_unknown_job_cannot_be_watched(service: Service) -> None:
 
     with pytest.raises(UnknownJob):
         asyncio.run(story())
+
+
+# --- uploads ---------------------------------------------------------------------------------------------
+
+
+def _aged_upload(uploads: Uploads, seconds: float = 2 * 86400) -> str:
+    name = uploads.put(b"png")
+    then = time.time() - seconds
+    os.utime(uploads.path(name), (then, then))
+    return name
+
+
+def _ticket_with(source: str, mask: str | None = None) -> Ticket:
+    painted = mask and Mask(mask, 4.0, invert=False, fill="original", only_masked=False, padding=0)
+    return a_ticket(source=Source(source, 0.5, "stretch", painted or None))
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_uploads_of_jobs_that_wait_or_run_are_kept_whatever_their_age(
+    service: Service, kind: str, tmp_path: Path
+) -> None:
+    store = service.store = MemoryJobStore() if kind == "memory" else FileJobStore(tmp_path / "queue")
+    uploads = service.intake.uploads
+    names = [_aged_upload(uploads) for _ in range(5)]
+    running, waiting, painted, ended, unused = names
+    for ticket in (_ticket_with(ended), _ticket_with(running), _ticket_with(waiting, painted)):
+        store.submit(ticket, limit=10)
+    for last in (Cancelled(), None):
+        claim = store.claim()
+        assert claim is not None
+        claim.record(Started(1, "w"))
+        if last:
+            claim.record(last)
+    assert service.sweep_uploads() == 2
+    assert {path.name for path in uploads.folder.iterdir()} == {running, waiting, painted}
+    assert unused not in names[:4]
+    store.close()
+
+
+def test_uploads_of_living_jobs_outlive_a_restart_and_a_lost_index(service: Service, tmp_path: Path) -> None:
+    folder, uploads = tmp_path / "queue", service.intake.uploads
+    name = _aged_upload(uploads)
+    first = FileJobStore(folder)
+    first.submit(_ticket_with(name), limit=10)
+    claim = first.claim()
+    assert claim is not None
+    claim.record(Started(1, "w"))
+    first.close()  # without an end, as after a kill
+    for path in folder.glob("index.sqlite*"):
+        path.unlink()
+    service.store = FileJobStore(folder)
+    assert service.sweep_uploads() == 0
+    assert uploads.get(name) == b"png"
+    service.store.close()
+
+
+def test_no_upload_is_removed_while_the_jobs_cannot_be_read(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Iterator[Ticket]:
+        raise StorageUnavailable("Cannot read the queue")
+
+    monkeypatch.setattr(service.store, "living", broken)
+    name = _aged_upload(service.intake.uploads)
+    with pytest.raises(StorageUnavailable):
+        service.sweep_uploads()
+    assert service.intake.uploads.get(name) == b"png"
+
+
+def test_an_upload_is_young_again_at_half_its_time(service: Service) -> None:
+    uploads = service.intake.uploads
+    name = _aged_upload(uploads, service.settings.upload_ttl * 0.6)
+    service.store.submit(_ticket_with(name), limit=10)
+    assert service.sweep_uploads() == 0
+    assert uploads.aged(time.time() - 60) == set()
+
+
+def test_the_upkeep_sweeps_uploads(service: Service) -> None:
+    async def story() -> None:
+        name = _aged_upload(service.intake.uploads)
+        upkeep = asyncio.create_task(service.keep_tidy())
+        while (service.intake.uploads.folder / name).exists():  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.01)
+        service.close()
+        await upkeep
+
+    asyncio.run(asyncio.wait_for(story(), 10))

@@ -204,6 +204,7 @@ def test_what_is_wrong_stops_every_start_with_a_sentence_and_makes_nothing(tmp_p
     ("settings", "sentence"),
     [
         ({"data_dir": "none"}, "Setting DATA_DIR: there is no folder {here}/none"),
+        ({"uploads_dir": "file/uploads"}, "Setting UPLOADS_DIR: {here}/file is not a folder"),
         ({"default_model": "zzz"}, "Setting DEFAULT_MODEL: unknown model 'zzz'; known: fake"),
         ({"default_model": "Amanatsu", "model_labels": PROJECT / "model_labels.json"}, "is not installed"),
         ({"model_labels": "none.json"}, "Setting MODEL_LABELS: there is no file {here}/none.json"),

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.params import Form
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.routing import compile_path
 
 from diffusionapi.api.validation import as_refusal
 from diffusionapi.errors import BadJson, Error
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from starlette.types import Message
 
 log = logging.getLogger(__name__)
+
+_WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 class HttpProblem(Error):
@@ -53,12 +57,14 @@ def dialect_router(face: Callable[[Error], Response], *, tags: list[str]) -> API
     """A router for one dialect. JSON bodies are read as JSON whatever their content type says."""
 
     class DialectRoute(APIRoute):
+        dialect_face = staticmethod(face)
+
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
 
             async def guarded(request: Request) -> Response:
                 try:
-                    return await handle(_json_body(request) if self.body_field else request)
+                    return await handle(_bounded(request, self) if request.method in _WITH_BODY else request)
                 except Exception as error:  # noqa: BLE001 - every failure gets the dialect's face
                     return face(as_error(error))
 
@@ -86,11 +92,34 @@ def as_error(error: Exception) -> Error:
             return InternalError()
 
 
-def _json_body(request: Request) -> Request:
-    """The request with a body of bounded size, JSON whatever it is called: `curl -d` calls it a form."""
-    limit: int = request.app.state.service.settings.max_body_mb
-    headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
-    scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
+def of_path(request: Request) -> tuple[Callable[[Error], Response] | None, list[str]]:
+    """The face of the dialect that a path belongs to, and the methods that are allowed on it.
+
+    For what never reached a route: on one path the methods may be those of several dialects.
+    """
+    path = request.scope["path"]
+    found = [
+        one
+        for one in iter_route_contexts(request.app.routes)
+        if one.path and one.methods and compile_path(one.path)[0].match(path)
+    ]
+    faces = (getattr(one.original_route, "dialect_face", None) for one in found)
+    return next(filter(None, faces), None), sorted({method for one in found for method in one.methods or ()})
+
+
+def _bounded(request: Request, route: APIRoute) -> Request:
+    """The request with a body of bounded size; JSON whatever it is called: `curl -d` calls it a form."""
+    settings = request.app.state.service.settings
+    limit: int = settings.max_body_mb
+    headers = request.scope["headers"]
+    if route.body_field is not None:
+        if isinstance(route.body_field.field_info, Form):
+            # A file, and what goes around it.
+            limit = max(limit, settings.max_upload_mb + 1)
+        else:
+            headers = [pair for pair in headers if pair[0] != b"content-type"]
+            headers = [*headers, (b"content-type", b"application/json")]
+    scope = {**request.scope, "headers": headers}
     size = 0
 
     async def receive() -> Message:

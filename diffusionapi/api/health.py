@@ -41,7 +41,7 @@ async def livez() -> Alive:
     responses={503: {"model": Readiness, "description": "Something stands in the way"}},
 )
 def readyz(request: Request) -> Response:
-    """Looks at the queue, the folder of pictures, the free disk space and the workers of this process.
+    """Looks at the queue, the folders of pictures, the free disk space and the workers of this process.
 
     With `WORKERS=0` the workers are elsewhere, and nothing is said about them.
     """
@@ -51,6 +51,7 @@ def readyz(request: Request) -> Response:
     for part, check in (
         ("queue", service.store.check),
         ("outputs", service.blobs.check),
+        ("uploads", service.intake.uploads.check),
         ("disk", lambda: files.check_free(service.blobs.folder, service.settings.min_free_mb)),
     ):
         if said := _problem(check):

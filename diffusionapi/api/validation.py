@@ -11,6 +11,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+class Refusal(BadRequest):
+    """A bad request with all that the framework found, for dialects that list it."""
+
+    def __init__(self, field: str, problem: str, problems: Sequence[Any]) -> None:
+        super().__init__(field, problem)
+        self.problems = tuple(problems)
+
+
+class UnreadableJson(BadJson):
+    def __init__(self, sentence: str, problems: Sequence[Any]) -> None:
+        super().__init__(sentence)
+        self.problems = tuple(problems)
+
+
 _SEND = """send JSON, as in -d '{"prompt": "…"}'"""
 _RIGHT = {
     "int_parsing_size": "is far too large",
@@ -33,13 +47,14 @@ def as_refusal(problems: Sequence[Any], *, inside: int = 1) -> Error:
     """
     first = problems[0]
     if first["type"] == "json_invalid":
-        return BadJson(
-            f"The body is not valid JSON: {first['ctx']['error']} at position {first['loc'][-1]}; {_SEND}"
+        return UnreadableJson(
+            f"The body is not valid JSON: {first['ctx']['error']} at position {first['loc'][-1]}; {_SEND}",
+            problems,
         )
     sentences = [(_field(one["loc"][inside:]), _problem(one)) for one in problems]
     field, problem = sentences[0]
     rest = "".join(f"; {other}: {said}" for other, said in sentences[1:])
-    return BadRequest(field, problem + rest)
+    return Refusal(field, problem + rest, problems)
 
 
 def _field(location: Sequence[str | int]) -> str:

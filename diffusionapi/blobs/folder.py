@@ -33,6 +33,10 @@ class FolderBlobs:
             raise UnknownPicture(name)
         return path
 
+    def remove(self, name: str) -> None:
+        with files.storage_errors(f"{self.folder.name}/{name}"):
+            self._file(name).unlink(missing_ok=True)
+
     def exists(self, name: str) -> bool:
         return self._file(name).is_file()
 

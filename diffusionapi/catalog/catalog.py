@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from diffusionapi.catalog import scan
+from diffusionapi.catalog import safety, scan
 from diffusionapi.catalog.labels import read_labels
 from diffusionapi.catalog.looks import Looks
 from diffusionapi.catalog.scan import Installed
@@ -17,12 +17,14 @@ from diffusionapi.weights import inspection, lora_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from diffusionapi.settings import Settings
     from diffusionapi.weights.inspection import Found
     from diffusionapi.weights.lora_kind import FoundLora
 
-USUAL_MODEL = "stable-diffusion-v1-5"
+USUAL_MODELS = ("stable-diffusion-v1-5", "picturebook")
+"""What a request that names no model gets, the first of them that is installed."""
 BUILT_IN_UPSCALERS = (
     "Latent",
     "Latent (antialiased)",
@@ -92,7 +94,8 @@ class Catalog:
         """The model of a request that names none."""
         if self._settings.default_model:
             return self.model(self._settings.default_model, field)
-        found = _spellings(self.models, {}).get(fold(USUAL_MODEL)) or self.models
+        spellings = _spellings(self.models, {})
+        found = [one for usual in USUAL_MODELS for one in spellings.get(fold(usual), [])] or self.models
         if not found:
             raise BadRequest(field, "no model is installed; put one into stable_diffusion/models")
         return found[0]
@@ -102,6 +105,10 @@ class Catalog:
 
     def upscaler(self, name: str, field: str) -> Installed:
         return _pick(self.upscalers, name, field, "upscaler")
+
+    def safety_checker(self, model: Installed | None) -> Path | None:
+        """The folder of what checks a model's pictures (None: of any model), None if nothing does."""
+        return safety.find(model, self._settings)
 
     def found_model(self, model: Installed) -> Found | None:
         """What lies in a model's files, None for what is built in; BrokenModel if it cannot be used."""

@@ -22,6 +22,10 @@ class Sampled:
     """That were made; of DPM adaptive, which may take a step back, those tried."""
     hires_steps: int | None = None
     notices: tuple[str, ...] = ()
+    checked: bool = False
+    """A safety checker has looked at the picture."""
+    flagged: bool = False
+    """It objected to it, so the picture is black."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ Fill = Literal["original", "blurred", "noise", "blank"]
 """What the masked part holds before it is painted: itself, its blurred surroundings, noise, or zeros."""
 Safety = Literal["off", "available", "required"]
 """Whether the finished picture is checked: never, when a checker is installed, or not without one."""
+SafetyPolicy = Literal["asked", "available", "required"]
+"""What the operator says of it: as the request asks, or the same for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Source:
     upload: str
     """Its name among the uploads."""
     strength: float
-    """How much of the way from noise is gone again: 0 keeps the picture, 1 keeps nothing."""
+    """How much of the way from noise is gone again: 0 keeps the picture, 1 next to nothing."""
     resize: Resize
     mask: Mask | None
 
@@ -103,7 +105,8 @@ class GenerationRequest:
 
     @property
     def final_size(self) -> tuple[int, int]:
-        """Width and height of the picture that comes out, in pixels."""
+        """Width and height of the picture that comes out, in pixels; if only a masked part of a source is
+        painted, that of this part, and what comes out is as large as the source."""
         if self.hires is None:
             return self.width, self.height
         return _on_grid(self.width * self.hires.scale), _on_grid(self.height * self.hires.scale)
@@ -112,3 +115,9 @@ class GenerationRequest:
 def _on_grid(pixels: float) -> int:
     """The latent grid has cells of 8 pixels, and what does not fill one is cut off."""
     return int(pixels) // 8 * 8
+
+
+def safety(policy: SafetyPolicy, *, asked: bool) -> Safety:
+    if policy == "asked":
+        return "available" if asked else "off"
+    return policy

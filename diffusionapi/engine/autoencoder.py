@@ -1,4 +1,4 @@
-"""Between latents and pictures: decode at the end, encode for a second pass."""
+"""Between latents and pictures: decode at the end, encode what a picture or a second pass starts from."""
 
 from __future__ import annotations
 
@@ -48,12 +48,21 @@ def decode(model: LoadedModel, latents: Tensor) -> Image.Image:
 
 def encode(model: LoadedModel, picture: Image.Image) -> Tensor:
     """The latent of a picture, the mean of what the VAE gives, so that it needs no randomness."""
+    return encode_pixels(model, pixels(picture))
+
+
+def pixels(picture: Image.Image) -> Tensor:
+    """A picture as the VAE sees it: (3, height, width) in -1..1."""
+    levels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 127.5 - 1)
+    return levels.permute(2, 0, 1)
+
+
+def encode_pixels(model: LoadedModel, pixels: Tensor) -> Tensor:
     vae = model.vae
-    _tile(vae, picture.width * picture.height)
+    _tile(vae, pixels.shape[-2] * pixels.shape[-1])
     dtype = next(vae.parameters()).dtype
-    pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 127.5 - 1)
-    pixels = pixels.permute(2, 0, 1)[None].to(model.device, dtype)
-    latents = _with_room(vae, lambda: vae.encode(pixels).latent_dist.mode())[0].float()
+    batch = pixels[None].to(model.device, dtype)
+    latents = _with_room(vae, lambda: vae.encode(batch).latent_dist.mode())[0].float()
     return latents * model.scaling_factor
 
 

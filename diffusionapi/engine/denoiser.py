@@ -56,6 +56,8 @@ class Call:
     sigma: float
     words: Words
     guidance: float
+    channels: Tensor | None = None
+    """What the network takes beside the latents."""
 
     @property
     def lane(self) -> Hashable:
@@ -79,6 +81,7 @@ class _Row:
     sigma: float
     encoded: Encoded
     sizes: tuple[float, ...]
+    channels: Tensor | None
 
 
 def answer(calls: Sequence[Call]) -> list[Tensor]:
@@ -96,10 +99,10 @@ def answer(calls: Sequence[Call]) -> list[Tensor]:
 
 def _rows(call: Call) -> list[_Row]:
     words = call.words
-    rows = [_Row(call.x, call.sigma, encoded, words.positive_sizes) for encoded, _ in words.positive]
+    sides = [(encoded, words.positive_sizes) for encoded, _ in words.positive]
     if call.guided:
-        rows.append(_Row(call.x, call.sigma, words.negative, words.negative_sizes))
-    return rows
+        sides.append((words.negative, words.negative_sizes))
+    return [_Row(call.x, call.sigma, *side, call.channels) for side in sides]
 
 
 def _guide(call: Call, predicted: Tensor) -> Tensor:
@@ -121,8 +124,10 @@ def _clean(weights: Weights, rows: Sequence[_Row]) -> Tensor:
     told = sent(torch.tensor(levels, dtype=torch.float32), x.device)
     sigma = told[0].view(-1, 1, 1, 1)
     scale = (1 + sigma.square()).rsqrt()
+    channels = [row.channels for row in rows if row.channels is not None]
+    seen = torch.cat([x * scale, torch.stack(channels)], dim=1) if channels else x * scale
     output: Tensor = model.unet(
-        (x * scale).to(model.dtype),
+        seen.to(model.dtype),
         told[1],
         encoder_hidden_states=torch.stack([row.encoded.context for row in rows]),
         added_cond_kwargs=_sizes(rows, model.dtype),

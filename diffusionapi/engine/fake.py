@@ -1,7 +1,8 @@
 """An engine without a model: seeded pictures drawn by Pillow, with true steps, sizes, phases and timing.
 
 It ships with the product for demos, client development and tests. A prompt may tell it to misbehave, at a
-step of its first pass: `#crash@3` (the process kills itself), `#hang@3`, `#fail@3`, `#memory@3`.
+step of its first pass: `#crash@3` (the process kills itself), `#hang@3`, `#fail@3`, `#memory@3`. Where a
+safety checker is installed, it objects to pictures with `#unsafe` in their prompt.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ from PIL import Image, ImageDraw
 
 from diffusionapi.core.events import Cancelled, Failed, Failure, Phase, Sampled, Step
 from diffusionapi.engine.engine import EngineEvent, Happening, Rendered
+from diffusionapi.engine.img2img.canvas import prepare
+from diffusionapi.errors import BadRequest, Error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from diffusionapi.blobs.uploads import Uploads
     from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.engine.img2img.canvas import Canvas
 
+_UNSAFE = "#unsafe"
 _MISCHIEF = re.compile(r"#(crash|hang|fail|memory)@(\d+)")
 
 
@@ -38,13 +44,23 @@ class _Running:
 
 
 class FakeEngine:
-    def __init__(self, *, capacity: int, step_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        step_seconds: float,
+        uploads: Uploads | None = None,
+        checks: bool = False,
+    ) -> None:
+        """`checks`: a safety checker is installed."""
         self.capacity = capacity
+        self._uploads = uploads
+        self._checks = checks
         self._step_seconds = step_seconds
         self._running: dict[str, _Running] = {}
 
     def admit(self, job_id: str, request: GenerationRequest) -> None:
-        self._running[job_id] = _Running(_generate(request))
+        self._running[job_id] = _Running(_generate(request, self._uploads, checks=self._checks))
 
     def cancel(self, job_id: str) -> None:
         if job_id in self._running:
@@ -67,23 +83,65 @@ class FakeEngine:
         self._running.clear()
 
 
-def _generate(request: GenerationRequest) -> Iterator[EngineEvent]:
+def _generate(request: GenerationRequest, uploads: Uploads | None, *, checks: bool) -> Iterator[EngineEvent]:
     before = _memory_mb()
+    try:
+        canvas = prepare(request, uploads) if uploads else None
+        if request.safety == "required" and not checks:
+            raise BadRequest("safety", "no safety checker is installed")
+    except Error as error:
+        yield Failed(Failure(error.code, error.sentence))
+        return
+    yield from _steps(request)
+    picture = _draw(request)
+    if canvas is not None:
+        picture = _mixed(picture, canvas, request)
+    how = _sampled(request, checks=checks and request.safety != "off")
+    if how.flagged:
+        picture = Image.new("RGB", picture.size)
+    yield Rendered(_encode(picture, request), *picture.size, before, _memory_mb(), how)
+
+
+def _steps(request: GenerationRequest) -> Iterator[EngineEvent]:
+    count = _count(request)
     first_share = 0.5 if request.hires else 1.0
     yield Phase("initial generation" if request.hires else "generation")
-    for step in range(1, request.steps + 1):
+    for step in range(1, count + 1):
         if (found := _MISCHIEF.search(request.prompt)) and step == int(found[2]):
             yield from _misbehave(found[1])
-        yield Step(step, request.steps, first_share * step / request.steps)
+        yield Step(step, count, first_share * step / count)
     if request.hires:
         yield Phase("upscaling")
         for step in range(1, request.hires.steps + 1):
             yield Step(step, request.hires.steps, 0.5 + 0.5 * step / request.hires.steps)
-    content = _encode(_draw(request), request)
-    width, height = request.final_size
-    hires_steps = request.hires.steps if request.hires else None
-    sampled = Sampled(request.sampler, request.schedule, request.seed, request.steps, hires_steps)
-    yield Rendered(content, width, height, before, _memory_mb(), sampled)
+
+
+def _count(request: GenerationRequest) -> int:
+    """Of a picture that starts from another, the tail of the steps (A1111's rule, see `img2img_plan`)."""
+    if request.source is None:
+        return request.steps
+    return int(min(request.source.strength, 0.999) * request.steps) + 1 if request.source.strength else 0
+
+
+def _sampled(request: GenerationRequest, *, checks: bool) -> Sampled:
+    flagged = checks and _UNSAFE in request.prompt
+    return Sampled(
+        request.sampler,
+        request.schedule,
+        request.seed,
+        _count(request),
+        request.hires.steps if request.hires else None,
+        ("The safety checker took exception to the picture, so it is black",) if flagged else (),
+        checked=checks,
+        flagged=flagged,
+    )
+
+
+def _mixed(drawn: Image.Image, canvas: Canvas, request: GenerationRequest) -> Image.Image:
+    """The source, changed by as much as its strength says."""
+    if not canvas.paints or request.source is None:
+        return canvas.whole
+    return canvas.finished(Image.blend(canvas.picture, drawn, min(request.source.strength, 1.0)))
 
 
 def _misbehave(kind: str) -> Iterator[EngineEvent]:

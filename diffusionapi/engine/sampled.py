@@ -5,28 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diffusionapi.core.events import Sampled
-from diffusionapi.engine.samplers.schedules import CALLS_A_STEP
+from diffusionapi.engine.samplers.schedules import steps_of
 
 if TYPE_CHECKING:
     from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.engine.passes import Pass
 
 
-def sampled(request: GenerationRequest, calls: int, second_calls: int | None) -> Sampled:
-    """After so many network calls in the first pass, and in the second if there was one."""
-    steps, notices = _steps(request.sampler, calls), []
-    if steps != request.steps:
-        notices.append(_notice(request, steps, request.steps))
+def sampled(request: GenerationRequest, first: Pass, second: Pass | None, notice: str = "") -> Sampled:
+    """After these passes; of a picture that starts from another, only the tail of the steps is expected."""
+    steps, notices = steps_of(request.sampler, first.calls), [notice] if notice else []
+    if first.calls and steps != first.steps:
+        notices.append(_notice(request, steps, first.steps))
     hires_steps = None
-    if request.hires is not None and second_calls is not None:
-        hires_steps = _steps(request.sampler, second_calls)
-        if hires_steps != request.hires.steps:
-            notices.append(f"{_notice(request, hires_steps, request.hires.steps)} in the second pass")
+    if second is not None:
+        hires_steps = steps_of(request.sampler, second.calls)
+        if hires_steps != second.steps:
+            notices.append(f"{_notice(request, hires_steps, second.steps)} in the second pass")
     return Sampled(request.sampler, request.schedule, request.seed, steps, hires_steps, tuple(notices))
-
-
-def _steps(sampler: str, calls: int) -> int:
-    """The last step may need fewer calls than the others."""
-    return -(-calls // CALLS_A_STEP.get(sampler, 1))
 
 
 def _notice(request: GenerationRequest, made: int, asked: int) -> str:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
+from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.catalog.catalog import Catalog
-from diffusionapi.engine import devices, infotext, memory
+from diffusionapi.engine import devices, memory, safety
 from diffusionapi.engine.adapters.lora import Loras, Use, in_order
 from diffusionapi.engine.denoiser import Weights
 from diffusionapi.engine.models import offload
 from diffusionapi.engine.models.cache import ModelCache
 from diffusionapi.engine.models.hashes import Hashes
 from diffusionapi.engine.models.load import load
+from diffusionapi.engine.passes import passes
 from diffusionapi.engine.prompts.cache import EncodedCache
 from diffusionapi.engine.prompts.embeddings import Embeddings
 from diffusionapi.engine.prompts.encode import PromptEncoder
@@ -26,6 +27,7 @@ from diffusionapi.engine.samplers.levels import NoiseTable
 from diffusionapi.engine.scene import Scene, Side
 from diffusionapi.engine.upscalers.upscaler import Upscaler, Upscalers
 from diffusionapi.errors import BadRequest
+from diffusionapi.infotext import grammar as infotext
 from diffusionapi.weights.lora_file import short_hash
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from diffusionapi.core.request import GenerationRequest, Lora
     from diffusionapi.engine.adapters.lora import Uses
     from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.engine.safety import SafetyChecker
     from diffusionapi.settings import Settings
 
 
@@ -59,6 +62,8 @@ class Workshop:
         self._embeddings = Embeddings(settings.path(settings.embeddings_dir))
         self._encoded = EncodedCache()
         self._upscalers = Upscalers(self.device)
+        self._checkers: dict[Path, SafetyChecker] = {}
+        self.uploads = Uploads(settings.path(settings.uploads_dir))
         self._scenes: weakref.WeakSet[Scene] = weakref.WeakSet()
 
     def _load(self, path: Path) -> LoadedModel:
@@ -87,10 +92,12 @@ class Workshop:
         refiner = self._weights(request.refiner.model, "refiner_checkpoint") if request.refiner else None
         _check_families(main, refiner)
         sides = [main] if refiner is None else [main, refiner]
-        first = [Side(one, self._conditioning(one, request, in_second=False)) for one in sides]
+        steps = passes(request, main.table)[0].steps
+        first = [Side(one, self._conditioning(one, request, steps)) for one in sides]
         second: list[Side] = []
         if request.hires:
-            second = [Side(one, self._conditioning(one, request, in_second=True)) for one in sides]
+            steps = request.hires.steps
+            second = [Side(one, self._conditioning(one, request, steps, request.steps)) for one in sides]
         scene = Scene(request, first, second)
         self._scenes.add(scene)
         return scene
@@ -98,6 +105,21 @@ class Workshop:
     def upscaler(self, name: str) -> Upscaler:
         installed = self._catalog.upscaler(name, "hires.upscaler")
         return self._upscalers.get(installed.name, installed.path)
+
+    def safety_checker(self, request: GenerationRequest) -> SafetyChecker | None:
+        """What looks at the picture in the end, None where nothing does."""
+        if request.safety == "off":
+            return None
+        folder = self._catalog.safety_checker(self._catalog.model(request.model, "model"))
+        if folder is None and request.safety == "required":
+            raise BadRequest("safety", _NO_CHECKER)
+        if folder is None:
+            return None
+        if folder not in self._checkers:
+            self._checkers.clear()
+            device = torch.device("cpu") if self._stage else self.device
+            self._checkers[folder] = safety.load(folder, device, pickles=self._settings.allow_pickles)
+        return self._checkers[folder]
 
     def settings_text(self, request: GenerationRequest, scene: Scene) -> str:
         """What the picture's file says about itself."""
@@ -118,6 +140,7 @@ class Workshop:
     def free_memory(self) -> None:
         """What can be done when the device is full."""
         self._upscalers.forget()
+        self._checkers.clear()
         self._encoded.clear()
         memory.give_back()
 
@@ -154,15 +177,17 @@ class Workshop:
         for scene in self._scenes:
             yield from (side.weights.model.path for side in scene.first)
 
-    def _conditioning(self, weights: Weights, request: GenerationRequest, *, in_second: bool) -> Conditioning:
+    def _conditioning(
+        self, weights: Weights, request: GenerationRequest, steps: int, first_pass: int | None = None
+    ) -> Conditioning:
         self.activate(weights)  # LoRAs change what prompts mean, too
         encoder = PromptEncoder(
             weights.model, request.clip_skip, self._embeddings, cache=self._encoded, adapters=weights.adapters
         )
-        make = partial(Conditioning, encoder, request.prompt, request.negative_prompt)
-        if in_second and request.hires:
-            return make(request.hires.steps, request.steps)
-        return make(request.steps)
+        return Conditioning(encoder, request.prompt, request.negative_prompt, steps, first_pass)
+
+
+_NO_CHECKER = "no safety checker is installed, and pictures may not be shown without a look at them"
 
 
 def _check_families(main: Weights, refiner: Weights | None) -> None:

@@ -14,6 +14,7 @@ import os
 import re
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,6 +202,20 @@ class FileJobStore(JobStore):
             self.wake()
 
     # --- upkeep -----------------------------------------------------------------------------------------
+
+    def living(self) -> Iterator[Ticket]:
+        for job_id in self._index.living():
+            with suppress(UnknownJob, DamagedJob):  # forgotten since, or about to fail
+                yield self.ticket(job_id)
+
+    def accepted(self, after: int | None) -> tuple[int, list[str]]:
+        if after is None:
+            return self._index.newest(), []
+        new = self._index.added(after=after)
+        return (new[-1][0] if new else after), [job_id for _, job_id in new]
+
+    def ended(self, *, before: float) -> list[str]:
+        return self._index.ended(before=before)
 
     def sweep(self, *, ended_before: float) -> int:
         expired = self._index.ended(before=ended_before)

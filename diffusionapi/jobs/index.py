@@ -173,6 +173,22 @@ class Index:
             ).fetchall()
         return [(seq, Row(job_id, at, created)) for seq, job_id, at, created in found]
 
+    def living(self) -> list[str]:
+        """All jobs that wait or run, at one instant, so that none is missed as it moves."""
+        with self._use(write=False) as db:
+            found = db.execute("SELECT id FROM jobs WHERE place IN ('waiting', 'running')").fetchall()
+        return [row[0] for row in found]
+
+    def newest(self) -> int:
+        """The number of the last job that was added, be it there or not."""
+        with self._use(write=False) as db:
+            row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def added(self, *, after: int) -> list[tuple[int, str]]:
+        with self._use(write=False) as db:
+            return db.execute("SELECT seq, id FROM jobs WHERE seq > ? ORDER BY seq", (after,)).fetchall()
+
     def ended(self, *, before: float) -> list[str]:
         with self._use(write=False) as db:
             found = db.execute(

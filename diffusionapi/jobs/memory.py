@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from diffusionapi.core.events import Cancelled
@@ -21,7 +22,7 @@ from diffusionapi.jobs.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
 _RETRY_AFTER = 5
 
@@ -30,6 +31,7 @@ _RETRY_AFTER = 5
 class _Kept:
     ticket: Ticket
     progress: Progress
+    number: int
     held: bool = False
     cancel: bool = False
 
@@ -37,6 +39,7 @@ class _Kept:
 class MemoryJobStore(JobStore):
     def __init__(self) -> None:
         self._jobs: dict[str, _Kept] = {}  # in the order of their submits
+        self._newest = 0
         self._waiting: dict[str, None] = {}
         self._graves: dict[str, tuple[float, Progress]] = {}
         self._keys: dict[str, tuple[float, IdempotencyKey, str]] = {}
@@ -52,7 +55,8 @@ class MemoryJobStore(JobStore):
                 return job_id
             if len(self._waiting) >= limit:
                 raise QueueFull(limit, _RETRY_AFTER)
-            self._jobs[ticket.id] = _Kept(ticket, Progress())
+            self._newest += 1
+            self._jobs[ticket.id] = _Kept(ticket, Progress(), self._newest)
             self._waiting[ticket.id] = None
             if key is not None:
                 self._keys[key.value] = (ticket.created_at, key, ticket.id)
@@ -125,14 +129,26 @@ class MemoryJobStore(JobStore):
             ]
             return Listing(running, waiting, len(self._waiting))
 
+    def living(self) -> Iterator[Ticket]:
+        with self._changed:
+            return iter([kept.ticket for kept in self._jobs.values() if not kept.progress.state.ended])
+
+    def accepted(self, after: int | None) -> tuple[int, list[str]]:
+        with self._changed:
+            if after is None:
+                return self._newest, []
+            new = list(takewhile(lambda one: one[1].number > after, reversed(self._jobs.items())))
+            return self._newest, [job_id for job_id, _ in reversed(new)]
+
+    def ended(self, *, before: float) -> list[str]:
+        with self._changed:
+            ends = [(job_id, kept.progress.ended_at) for job_id, kept in self._jobs.items()]
+            return [job_id for job_id, end in ends if end is not None and end < before]
+
     def sweep(self, *, ended_before: float) -> int:
         with self._changed:
             now = time.time()
-            expired = [
-                job_id
-                for job_id, kept in self._jobs.items()
-                if kept.progress.ended_at is not None and kept.progress.ended_at < ended_before
-            ]
+            expired = self.ended(before=ended_before)
             for job_id in expired:
                 self.forget(job_id)
             self._graves = {

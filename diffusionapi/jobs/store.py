@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from diffusionapi.core.events import Event
     from diffusionapi.core.job import Progress, Ticket
@@ -126,6 +126,21 @@ class JobStore(ABC):
     @abstractmethod
     def listing(self, limit: int) -> Listing:
         """Running jobs and the first `limit` waiting ones."""
+
+    @abstractmethod
+    def living(self) -> Iterator[Ticket]:
+        """What was asked for by every job that waits or runs. One that cannot be read is left out."""
+
+    @abstractmethod
+    def accepted(self, after: int | None) -> tuple[int, list[str]]:
+        """The number of the newest job, by any process, and the jobs past number `after`, in their order.
+
+        With None no jobs: it is where a watcher begins. Some of them may be gone already.
+        """
+
+    @abstractmethod
+    def ended(self, *, before: float) -> list[str]:
+        """Jobs that ended before that time (epoch s) and were never fetched."""
 
     @abstractmethod
     def sweep(self, *, ended_before: float) -> int:

@@ -35,6 +35,9 @@ VAE = "first_stage_model."
 XL_SIZES: dict[Family, int] = {"sdxl": 6, "refiner": 5}
 """Numbers of the size conditioning: original size, crop, target size (the refiner: a score for the last)."""
 
+LATENT_CHANNELS, HOLE_CHANNELS = 4, 9
+"""What a UNet takes: latents; one made for inpainting also a mask, and the latents of the masked picture."""
+
 _PUBLISHED: dict[tuple[Family, Prediction], str] = {
     ("sd1", "epsilon"): "sd1",
     ("sd1", "v_prediction"): "sd1",
@@ -139,6 +142,19 @@ def family_of_tensors(header: Header) -> Family:
     if first is None:
         raise BrokenModel(header.path, "its UNet has no cross attention, so no text can guide it")
     return "sd2" if len(header.shape(first)) == 2 else "sd1"
+
+
+def check_channels(path: Path, channels: int) -> int:
+    """How many channels a UNet takes, if it is one that this server runs."""
+    if channels not in (LATENT_CHANNELS, HOLE_CHANNELS):
+        kind = _OTHER_CHANNELS.get(channels, "an unknown kind of model")
+        raise BrokenModel(
+            path, f"its UNet takes {channels} channels, as {kind} does, which this server does not run"
+        )
+    return channels
+
+
+_OTHER_CHANNELS = {5: "a depth model", 7: "an upscaling model", 8: "an editing model (InstructPix2Pix)"}
 
 
 def _what_else(names: Mapping[str, Any]) -> str:

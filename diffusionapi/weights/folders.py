@@ -7,7 +7,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi.errors import BrokenModel
-from diffusionapi.weights.families import TEXT_ENCODERS, Config, Family, family_of_config
+from diffusionapi.weights.families import (
+    LATENT_CHANNELS,
+    TEXT_ENCODERS,
+    Config,
+    Family,
+    check_channels,
+    family_of_config,
+)
 from diffusionapi.weights.places import INDEX
 
 if TYPE_CHECKING:
@@ -43,6 +50,12 @@ def family(folder: Path) -> Family:
     return family_of_config(
         file, read_config(file), lambda: int(read_config(folder / _POOLING)["projection_dim"])
     )
+
+
+def in_channels(folder: Path) -> int:
+    """What the UNet takes."""
+    file = folder / "unet" / "config.json"
+    return check_channels(file, read_config(file).get("in_channels", LATENT_CHANNELS))
 
 
 def components(family: Family) -> list[str]:

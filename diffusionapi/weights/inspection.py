@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from diffusionapi.errors import BrokenModel
 from diffusionapi.weights import folders, predictions, shapes
 from diffusionapi.weights.families import (
+    LATENT_CHANNELS,
     TEXT_ENCODERS,
     UNET,
     VAE,
@@ -38,6 +39,8 @@ class Found:
     bytes: int
     parameters: int
     zero_snr: bool = False
+    in_channels: int = LATENT_CHANNELS
+    """Of the UNet; HOLE_CHANNELS of one made for inpainting."""
 
 
 def inspect(path: Path, *, pickles: bool = False) -> Found:
@@ -63,6 +66,7 @@ def _folder(path: Path, *, pickles: bool) -> Found:
         size,
         parameters,
         zero_snr=bool(scheduler.get("rescale_betas_zero_snr")),
+        in_channels=folders.in_channels(path),
     )
 
 
@@ -94,6 +98,7 @@ def _checkpoint(path: Path, _stamp: Stamp, _sidecar: Stamp | None) -> Found:
         "file",
         *_sizes(entries),
         zero_snr=predictions.zero_snr(header),
+        in_channels=shapes.in_channels(header),
     )
 
 

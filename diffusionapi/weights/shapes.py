@@ -14,6 +14,7 @@ from diffusionapi.weights.families import (
     Family,
     Prediction,
     TextEncoder,
+    check_channels,
     published,
 )
 
@@ -28,7 +29,7 @@ def unet(header: Header, family: Family, prediction: Prediction) -> Config:
     config = dict(published(family, prediction, "unet"))
     levels, depths, layers = _levels(header)
     attends = [depth > 0 for depth in depths]
-    config["in_channels"] = header.shape(f"{UNET}input_blocks.0.0.weight")[1]
+    config["in_channels"] = in_channels(header)
     config["out_channels"] = header.shape(f"{UNET}out.2.weight")[0]
     config["block_out_channels"] = levels
     config["layers_per_block"] = layers
@@ -44,6 +45,11 @@ def unet(header: Header, family: Family, prediction: Prediction) -> Config:
     if family in XL_SIZES:
         config |= _size_conditioning(header, family)
     return config
+
+
+def in_channels(header: Header) -> int:
+    """What the UNet takes."""
+    return check_channels(header.path, header.shape(f"{UNET}input_blocks.0.0.weight")[1])
 
 
 def _levels(header: Header) -> tuple[list[int], list[int], int]:

@@ -32,9 +32,9 @@ def test_a_worker_that_is_gone_is_said(client: TestClient, monkeypatch: pytest.M
 
 
 def test_pictures_that_cannot_be_kept_are_said(client: TestClient, settings: Settings) -> None:
-    outputs = settings.path(settings.outputs_dir)
-    outputs.rmdir()
-    assert "outputs" in client.get("/readyz").json()["problems"]
+    for part, folder in (("outputs", settings.outputs_dir), ("uploads", settings.uploads_dir)):
+        settings.path(folder).rmdir()
+        assert part in client.get("/readyz").json()["problems"]
 
 
 def test_the_root_leads_to_the_documentation(client: TestClient) -> None:

@@ -84,6 +84,16 @@ def test_a_request_without_a_model_gets_the_usual_one_when_it_is_there(
     assert Catalog(settings).default_model("model").name == "runwayml__stable-diffusion-v1-5"
 
 
+def test_the_bundled_model_is_the_default_until_the_usual_one_is_installed(
+    settings: Settings, tmp_path: Path
+) -> None:
+    install_model(tmp_path, "another-model")
+    install_model(tmp_path, "picturebook")
+    assert Catalog(settings).default_model("model").name == "picturebook"
+    install_model(tmp_path, "runwayml__stable-diffusion-v1-5")
+    assert Catalog(settings).default_model("model").name == "runwayml__stable-diffusion-v1-5"
+
+
 def test_the_operator_may_choose_the_default(settings: Settings, tmp_path: Path) -> None:
     install_model(tmp_path, CHIKMIX)
     chosen = settings.model_copy(update={"default_model": "ChikMix V3"})

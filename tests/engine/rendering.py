@@ -6,8 +6,10 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
+from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.engine.engine import EngineEvent, Rendered
 from diffusionapi.engine.running import DiffusionEngine
 from diffusionapi.engine.workshop import Workshop
@@ -30,6 +32,29 @@ def make_house(root: Path, models: Mapping[str, Path]) -> Settings:
     for name, path in models.items():
         (folder / name).symlink_to(path)
     return Settings(data_dir=root, engine="diffusers", device="cpu", precision="fp32")
+
+
+def upload(settings: Settings, picture: Image.Image) -> str:
+    """The name of a picture among the uploads of these settings."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return Uploads(settings.path(settings.uploads_dir)).put(buffer.getvalue())
+
+
+def a_photo(width: int, height: int, seed: int = 0) -> Image.Image:
+    """Smooth colours with some grain: every pixel differs from its neighbours."""
+    dice = np.random.default_rng(seed)
+    coarse = Image.fromarray(dice.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    return Image.fromarray((smooth + dice.integers(-9, 10, smooth.shape)).clip(0, 255).astype(np.uint8))
+
+
+def a_mask(width: int, height: int, *white: tuple[int, int, int, int]) -> Image.Image:
+    """Black, but for these boxes (left, top, right, bottom)."""
+    mask = Image.new("L", (width, height))
+    for box in white:
+        mask.paste(255, box)
+    return mask
 
 
 def make_engine(settings: Settings, capacity: int = 4) -> DiffusionEngine:

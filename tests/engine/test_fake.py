@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.core.events import Cancelled, Failed, Phase, Sampled, Step
-from diffusionapi.core.request import Hires
+from diffusionapi.core.request import Hires, Mask, Source
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.engine.fake import FakeEngine
 from tests.factories import a_request
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from diffusionapi.core.request import GenerationRequest
     from diffusionapi.engine.engine import EngineEvent
 
 
-def run(request: GenerationRequest) -> list[EngineEvent]:
-    with closing(FakeEngine(capacity=1, step_seconds=0)) as engine:
+def run(request: GenerationRequest, made: FakeEngine | None = None) -> list[EngineEvent]:
+    with closing(made or FakeEngine(capacity=1, step_seconds=0)) as engine:
         engine.admit("a", request)
         events: list[EngineEvent] = []
         while not events or events[-1].kind not in ("rendered", "failed", "cancelled"):
@@ -85,3 +88,95 @@ def test_it_reports_how_it_sampled() -> None:
     last = run(a_request(sampler="DDIM", schedule="own", seed=9, steps=2, hires=hires))[-1]
     assert isinstance(last, Rendered)
     assert last.sampled == Sampled("DDIM", "own", 9, 2, 3)
+
+
+# --- pictures from pictures ------------------------------------------------------------------------------
+
+PHOTO = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+
+
+def put(uploads: Uploads, given: Image.Image) -> str:
+    buffer = io.BytesIO()
+    given.save(buffer, "PNG")
+    return uploads.put(buffer.getvalue())
+
+
+def source(uploads: Uploads, strength: float, *, mask: bool = False, only_masked: bool = False) -> Source:
+    white = Image.new("L", (64, 64))
+    white.paste(255, (16, 16, 48, 40))
+    inside = Mask(put(uploads, white), 0, False, "original", only_masked=only_masked, padding=0)
+    return Source(put(uploads, PHOTO), strength, "stretch", inside if mask else None)
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> Uploads:
+    return Uploads(tmp_path)
+
+
+def from_photo(uploads: Uploads, request: GenerationRequest, *, checks: bool = False) -> list[EngineEvent]:
+    return run(request, FakeEngine(capacity=1, step_seconds=0, uploads=uploads, checks=checks))
+
+
+def result(events: list[EngineEvent]) -> Image.Image:
+    last = events[-1]
+    assert isinstance(last, Rendered), last
+    return Image.open(io.BytesIO(last.content))
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    return sum(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True)) / len(one.tobytes())
+
+
+def test_the_source_shows_the_less_the_more_strength_there_is(uploads: Uploads) -> None:
+    made = [result(from_photo(uploads, a_request(source=source(uploads, s)))) for s in (0.0, 0.3, 0.6, 1.0)]
+    far = [difference(one, PHOTO) for one in made]
+    assert far[0] == 0
+    assert far == sorted(far)
+    assert made[-1].tobytes() == picture(a_request()).tobytes()
+
+
+@pytest.mark.parametrize("only_masked", [False, True])
+def test_outside_of_the_mask_the_source_stays_to_the_bit(uploads: Uploads, only_masked: bool) -> None:
+    request = a_request(
+        width=128 if only_masked else 64, source=source(uploads, 0.9, mask=True, only_masked=only_masked)
+    )
+    events = from_photo(uploads, request)
+    made, kept = result(events), PHOTO.copy()
+    assert made.size == (64, 64)
+    assert difference(made, kept) > 1
+    for one in (made, kept):
+        one.paste("black", (16, 16, 48, 40))
+    assert made.tobytes() == kept.tobytes()
+    last = events[-1]
+    assert isinstance(last, Rendered)
+    assert (last.width, last.height) == (64, 64)
+
+
+def test_the_steps_are_the_tail_that_the_strength_says(uploads: Uploads) -> None:
+    events = from_photo(uploads, a_request(steps=10, source=source(uploads, 0.5)))
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [(one.step, one.steps) for one in steps] == [(n, 6) for n in range(1, 7)]
+    last = events[-1]
+    assert isinstance(last, Rendered)
+    assert last.sampled.steps == 6
+
+
+def test_a_source_that_is_gone_ends_the_picture_and_not_the_engine(uploads: Uploads) -> None:
+    given = source(uploads, 0.5)
+    uploads.path(given.upload).unlink()
+    assert isinstance(from_photo(uploads, a_request(source=given))[-1], Failed)
+
+
+def test_a_checker_is_played_only_where_one_is_installed(uploads: Uploads) -> None:
+    def told(*, checks: bool, safety: str, prompt: str) -> tuple[bool, bool]:
+        last = from_photo(uploads, a_request(safety=safety, prompt=prompt), checks=checks)[-1]
+        assert isinstance(last, Rendered)
+        black = Image.open(io.BytesIO(last.content)).getextrema() == ((0, 0),) * 3
+        assert black == last.sampled.flagged
+        return last.sampled.checked, last.sampled.flagged
+
+    assert told(checks=True, safety="available", prompt="a cat") == (True, False)
+    assert told(checks=True, safety="required", prompt="#unsafe") == (True, True)
+    assert told(checks=True, safety="off", prompt="#unsafe") == (False, False)
+    assert told(checks=False, safety="available", prompt="#unsafe") == (False, False)
+    assert isinstance(from_photo(uploads, a_request(safety="required"))[-1], Failed)

@@ -227,11 +227,11 @@ def test_the_refiner_takes_over_by_noise_level(
 
 
 def test_a_picture_says_how_it_was_made(engine: DiffusionEngine) -> None:
-    from diffusionapi.engine import infotext
+    from diffusionapi.infotext import grammar
 
     request = a_request(model="sd1", seed=77, sampler="Euler a", guidance=5.5)
     made = picture(run(engine, it=request)["it"])
-    said = infotext.read(str(made.info["parameters"]))
+    said = grammar.read(str(made.info["parameters"]))
     assert (said["seed"], said["sampler"], said["guidance"], said["model"]) == (77, "Euler a", 5.5, "sd1")
 
 

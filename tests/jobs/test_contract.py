@@ -224,6 +224,14 @@ def test_the_sweep_forgets_ended_jobs_of_old_and_nothing_else(store: JobStore) -
     assert store.progress(waiting).state is JobState.QUEUED
 
 
+def test_the_living_jobs_are_those_that_wait_or_run(store: JobStore) -> None:
+    submitted = submit(store, 4)
+    finish(start(store))
+    start(store)
+    store.cancel(submitted[2])
+    assert {ticket.id for ticket in store.living()} == {submitted[1], submitted[3]}
+
+
 def test_a_wait_ends_when_a_job_arrives(store: JobStore) -> None:
     pulse = store.pulse()
     began = time.monotonic()

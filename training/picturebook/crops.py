@@ -24,7 +24,7 @@ RECOLOURED = 0.25
 
 def batch(step: int, seed: int) -> Tensor:
     """Pictures N x 3 x H x W from -1 to 1; the same for the same step and seed."""
-    rng = Random(f"{seed} {step}")  # noqa: S311
+    rng = Random(f"{seed} {step}")
     if step % EVERY == EVERY - 1:
         pieces = [_drawing(rng, WHOLE) for _ in range(WHOLES)]
     else:

@@ -1,8 +1,7 @@
-"""Trains the UNet together with the text encoder, from small pictures to large ones. Stops and goes on at will."""
+"""Trains the UNet together with the text encoder, from small pictures to large ones."""
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from random import Random
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from training.picturebook import noise
+from training.picturebook import noise, together
 from training.picturebook.attributes import Head
 from training.picturebook.data import Pool, batch
 from training.picturebook.networks import text_encoder, unet
@@ -27,13 +26,15 @@ if TYPE_CHECKING:
 
 SAVE_EVERY = 300.0
 HEAD_WEIGHT = 0.05
+OTHER_SHAPES = 0.25
+"""Share of the batches that are not of a stage's first shape."""
 WORDS = 0.5
 """The text encoder's share of the learning rate: it knows most already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`shapes` are latent widths and heights; each batch has one of them, the first every other time."""
+    """`shapes` are latent widths and heights; each batch has one of them, mostly the first."""
 
     shapes: tuple[tuple[int, int], ...]
     samples: int
@@ -96,38 +97,41 @@ class Denoiser:
             group["lr"] = rate * group["share"]
         latents, tokens = batch.latents.to(self.device), batch.tokens.to(self.device)
         latents = latents.contiguous(memory_format=torch.channels_last)
-        count = len(latents)
-        times = ((torch.arange(count) + torch.rand(count)) / count * noise.LEVELS).long().to(self.device)
-        alpha = self._alphas[times]
-        noised, velocity = noise.noised(latents, torch.randn_like(latents), alpha)
+        lesson = noise.lesson(latents, self._alphas)
         said = self.text(tokens)
-        told = self.unet(noised, times, said.last_hidden_state).sample
-        losses = (told - velocity).square().mean((1, 2, 3))
-        loss = (losses * noise.weight(alpha)).mean()
+        losses = lesson.losses(self.unet(lesson.noised, lesson.times, said.last_hidden_state).sample)
+        loss = (losses * lesson.weight).mean()
         words = batch.captioned.to(self.device)
         head = self.head.loss(said.pooler_output[words], batch.labels.to(self.device)[words])
         (loss + HEAD_WEIGHT * head).backward()
         for group in self.optimiser.param_groups:
+            together.average_gradients(group["params"])
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.samples += count
+        self.samples += len(latents) * together.size()
         current = self._weights()
         torch._foreach_lerp_(list(self.average.values()), [current[key] for key in self.average], 1 - keep)
-        return losses.mean().item()
+        return float(losses.mean())
 
 
 def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, ...], seed: int) -> None:
     """Runs the stages from where the state says, saving it every five minutes and at the end."""
-    rng = Random(seed + denoiser.samples)
-    torch.manual_seed(seed + denoiser.samples)
+    number = together.join()
+    dice = f"{seed} {denoiser.samples} {number}"
+    rng = Random(dice)
+    torch.manual_seed(rng.randrange(2**62))
     done = 0
-    for number, stage in enumerate(stages):
+    for place, stage in enumerate(stages, 1):
         start, done = done, done + stage.samples
         if denoiser.samples >= done:
             continue
         bar = tqdm(
-            total=stage.samples, initial=denoiser.samples - start, desc=f"stage {number + 1}", unit="picture"
+            total=stage.samples,
+            initial=denoiser.samples - start,
+            desc=f"stage {place}",
+            unit="picture",
+            disable=number > 0,
         )
         saved = time.monotonic()
         mean = None
@@ -139,7 +143,7 @@ def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, 
             warm = min(1.0, (denoiser.samples + 1) / (100 * stage.batch))
             loss = denoiser.step(shown, rate * warm, stage.average)
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-            bar.update(len(shown.latents))
+            bar.update(denoiser.samples - start - bar.n)
             bar.set_postfix(loss=f"{mean:.4f}", rate=f"{rate:.1e}", refresh=False)
             if time.monotonic() - saved > SAVE_EVERY:
                 save(run, denoiser)
@@ -151,11 +155,14 @@ def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, 
 def _batches(stage: Stage, denoiser: Denoiser, white: Whitening, rng: Random) -> Iterator[Batch]:
     first, *others = [Pool(*shape, white, rng, capacity=stage.batch * 60) for shape in stage.shapes]
     while True:
-        pool = rng.choice(others) if others and rng.random() < 0.5 else first
+        dice = Random(denoiser.samples)  # the same in all processes: none waits for a larger picture
+        pool = dice.choice(others) if others and dice.random() < OTHER_SHAPES else first
         yield batch(pool, denoiser.tokenizer, stage.batch, stage.length, rng)
 
 
 def save(run: Path, denoiser: Denoiser) -> None:
+    if together.join() > 0:
+        return  # all have the same
     part = run / "denoiser.part"
     torch.save(denoiser.state(), part)
-    os.replace(part, run / "denoiser.pt")
+    part.replace(run / "denoiser.pt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 BETA_START, BETA_END = 0.00085, 0.02
@@ -40,3 +42,26 @@ def weight(alpha: torch.Tensor) -> torch.Tensor:
     """Levels with hardly any noise count less: what they teach is seen last and least."""
     snr = alpha / (1 - alpha)
     return (5 / (snr + 1)).clamp(max=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Latents with noise on them, the levels of it, and the velocity a network has to tell."""
+
+    noised: torch.Tensor
+    times: torch.Tensor
+    velocity: torch.Tensor
+    weight: torch.Tensor
+
+    def losses(self, told: torch.Tensor) -> torch.Tensor:
+        """Of each picture, before the levels' weights."""
+        return (told.float() - self.velocity).square().mean((1, 2, 3))
+
+
+def lesson(latents: torch.Tensor, alphas: torch.Tensor, levels: int = LEVELS) -> Lesson:
+    """The pictures of a batch get levels evenly spread over the lowest `levels`."""
+    count = len(latents)
+    times = ((torch.arange(count) + torch.rand(count)) / count * levels).long().to(latents.device)
+    alpha = alphas[times]
+    steps = noised(latents, torch.randn_like(latents), alpha)
+    return Lesson(steps[0], times, steps[1], weight(alpha))

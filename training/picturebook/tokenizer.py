@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from transformers import CLIPTokenizer
@@ -48,7 +49,7 @@ def _merges(vocabulary: list[str]) -> list[tuple[str, str]]:
     """Joins the commonest pair of neighbours until every word is whole."""
     spelled = [[*word[:-1], word[-1] + _END_OF_WORD] for word in vocabulary]
     merges: list[tuple[str, str]] = []
-    while pairs := Counter(pair for word in spelled for pair in zip(word, word[1:], strict=False)):
+    while pairs := Counter(pair for word in spelled for pair in pairwise(word)):
         best = max(pairs, key=lambda pair: (pairs[pair], pair))
         merges.append(best)
         spelled = [_joined(word, best) for word in spelled]

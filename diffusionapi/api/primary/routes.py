@@ -1,96 +1,54 @@
-"""The routes of the primary dialect."""
+"""The routes of the primary dialect: what is installed, how jobs go, pictures; submitting is in submit.py."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import re
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from diffusionapi.api.answers import DeliveredResponse, file_answer, ready_json
-from diffusionapi.api.dialect import dialect_router, status_of
-from diffusionapi.api.primary import listing, schemas, translate
+from diffusionapi.api.dialect import dialect_router
+from diffusionapi.api.primary import img_info, listing, schemas, submit, translate
 from diffusionapi.api.primary.events import render
+from diffusionapi.api.primary.face import (
+    BAD_PARAMETER,
+    NO_JOB,
+    NO_STORAGE,
+    Core,
+    as_json,
+    face,
+    failures,
+)
 from diffusionapi.core.events import Picture  # noqa: TC001 - FastAPI reads annotations at run time
 from diffusionapi.core.job import JobState
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
-from diffusionapi.errors import Error, QueueFull, UnknownJob
-from diffusionapi.jobs.store import IdempotencyKey
-from diffusionapi.service import Service
+from diffusionapi.errors import UnknownJob
 
 _JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def face(error: Error) -> Response:
-    """Any failure as the primary dialect says it: `error` and `detail` hold the same sentence."""
-    body = schemas.ErrorResponse(error=error.sentence, detail=error.sentence)
-    if isinstance(error, UnknownJob):
-        body = schemas.UnknownJobResponse(**body.model_dump(), job_id=error.job_id)
-    response = ready_json(body, status_of(error))
-    if isinstance(error, QueueFull):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
-
-
-# Dependencies are coroutines: FastAPI would send plain functions through its threads, at twice a poll's cost.
-
-
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-async def _job_id(job_id: Annotated[str, Path(description="As `POST /txt2img` gave it")]) -> str:
+async def _job_id(core: Core, job_id: Annotated[str, Path(description="As `POST /txt2img` gave it")]) -> str:
     if not _JOB_ID.fullmatch(job_id):
         raise UnknownJob(job_id[:100])
+    if not core.of_dialect(job_id, translate.DIALECT):
+        raise UnknownJob(job_id)
     return job_id
 
 
-Core = Annotated[Service, Depends(_service)]
 JobId = Annotated[str, Depends(_job_id)]
 
-
-_NO_JOB = "No such job: it never was, or its final answer was fetched"
-_NO_STORAGE = "The queue cannot be reached"
-_BAD_PARAMETER = "A parameter is wrong; the sentence names it"
-
-
-def _failures(**meanings: str) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route for the documentation: `_422="…"`."""
-    meanings.setdefault("_500", "The server failed; its log says why")
-    return {
-        int(status.removeprefix("_")): {
-            "model": schemas.UnknownJobResponse if meaning == _NO_JOB else schemas.ErrorResponse,
-            "description": meaning,
-        }
-        for status, meaning in meanings.items()
-    }
+router = dialect_router(face, tags=["primary"])
+router.include_router(submit.router)
+router.include_router(img_info.router)
 
 
-def _as_json(failures: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """The same for a route whose success is no JSON: FastAPI would give failures its media type."""
-    return {
-        status: {
-            "description": one["description"],
-            "content": {
-                "application/json": {"schema": {"$ref": f"#/components/schemas/{one['model'].__name__}"}}
-            },
-        }
-        for status, one in failures.items()
-    }
-
-
-router: APIRouter = dialect_router(face, tags=["primary"])
-
-
-@router.get("/hello", summary="Is the server there?", responses=_failures())
+@router.get("/hello", summary="Is the server there?", responses=failures())
 async def hello() -> schemas.HelloResponse:
     return schemas.HelloResponse(ok=True)
 
@@ -102,7 +60,7 @@ Details = Annotated[bool, Query(description="Also say what each is, from a look 
     "/models",
     summary="Installed models",
     response_model=schemas.DetailedModelsResponse | schemas.ModelsResponse,
-    responses=_failures(_422=_BAD_PARAMETER),
+    responses=failures(_422=BAD_PARAMETER),
 )
 def list_models(
     core: Core, details: Details = False
@@ -117,7 +75,7 @@ def list_models(
     return schemas.ModelsResponse(models=models)
 
 
-@router.get("/models/aliases", summary="Labels that requests may use for models", responses=_failures())
+@router.get("/models/aliases", summary="Labels that requests may use for models", responses=failures())
 def list_model_aliases(core: Core) -> schemas.ModelAliasesResponse:
     models = [schemas.ModelInfo(name=name, label=label) for name, label in core.catalog.labels.items()]
     return schemas.ModelAliasesResponse(models=models, message=f"{len(models)} models have a label")
@@ -127,7 +85,7 @@ def list_model_aliases(core: Core) -> schemas.ModelAliasesResponse:
     "/loras",
     summary="Installed LoRAs",
     response_model=schemas.DetailedLorasResponse | schemas.LorasResponse,
-    responses=_failures(_422=_BAD_PARAMETER),
+    responses=failures(_422=BAD_PARAMETER),
 )
 def list_loras(core: Core, details: Details = False) -> schemas.LorasResponse | schemas.DetailedLorasResponse:
     if details:
@@ -137,7 +95,7 @@ def list_loras(core: Core, details: Details = False) -> schemas.LorasResponse | 
     )
 
 
-@router.get("/upscalers", summary="Upscalers for the hires fix", responses=_failures())
+@router.get("/upscalers", summary="Upscalers for the hires fix", responses=failures())
 def list_upscalers(core: Core) -> schemas.UpscalersResponse:
     folder = core.settings.upscalers_dir
     upscalers = [
@@ -147,55 +105,20 @@ def list_upscalers(core: Core) -> schemas.UpscalersResponse:
     return schemas.UpscalersResponse(upscalers=upscalers)
 
 
-@router.get("/sampling_methods", summary="Samplers and schedule types", responses=_failures())
+@router.get("/sampling_methods", summary="Samplers and schedule types", responses=failures())
 async def list_sampling_methods() -> schemas.SamplingMethodsResponse:
     return schemas.SamplingMethodsResponse(sampling_methods=list(SAMPLERS), scheduler_types=list(SCHEDULES))
-
-
-@router.post(
-    "/txt2img",
-    summary="Submit a picture",
-    responses=_failures(
-        _400="The body is not JSON",
-        _413="The body is too large",
-        _422="A field is wrong; the sentence names it",
-        _429="The queue is full; `Retry-After` says when to try again",
-        _503=_NO_STORAGE,
-        _507="No space is left",
-    ),
-)
-async def txt2img(
-    core: Core,
-    body: Annotated[
-        schemas.Txt2ImgRequest,
-        Body(openapi_examples={"forest": {"summary": "A forest", "value": schemas.TXT2IMG_EXAMPLE}}),
-    ],
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            max_length=255,
-            description="The client's own name for this request; for 24 hours it gives the same job",
-        ),
-    ] = None,
-) -> schemas.Txt2ImgResponse:
-    """The job waits in the queue; ask for it at `GET /queue/{job_id}`."""
-    ticket = await asyncio.to_thread(translate.ticket, body, core.catalog, core.settings)
-    key = None
-    if idempotency_key:
-        fingerprint = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
-        key = IdempotencyKey(idempotency_key, fingerprint)
-    return schemas.Txt2ImgResponse(job_id=await core.submit(ticket, key), status="queued")
 
 
 @router.get(
     "/queue",
     summary="What runs and what waits",
-    responses=_failures(_422=_BAD_PARAMETER, _503=_NO_STORAGE),
+    responses=failures(_422=BAD_PARAMETER, _503=NO_STORAGE),
 )
 async def list_queue(
     core: Core, limit: Annotated[int, Query(ge=1, le=1000, description="Waiting jobs to list")] = 100
 ) -> schemas.QueueListing:
-    listing, now = await core.listing(limit), time.time()
+    listing, now = await core.listing(limit, translate.DIALECT), time.time()
     return schemas.QueueListing(
         running=[translate.entry(one, now) for one in listing.running],
         waiting=[translate.entry(one, now) for one in listing.waiting],
@@ -207,7 +130,7 @@ async def list_queue(
     "/queue/{job_id}",
     summary="How far a job is, and its picture",
     response_model=schemas.FinishedStatus | schemas.QueueStatus,
-    responses=_failures(_404=_NO_JOB, _422=_BAD_PARAMETER, _503=_NO_STORAGE),
+    responses=failures(_404=NO_JOB, _422=BAD_PARAMETER, _503=NO_STORAGE),
 )
 async def queue_status(
     core: Core,
@@ -242,11 +165,11 @@ async def queue_head(core: Core, job_id: JobId) -> Response:
 @router.delete(
     "/queue/{job_id}",
     summary="Cancel a waiting or running job",
-    responses=_failures(
-        _404=_NO_JOB,
-        _422=_BAD_PARAMETER,
+    responses=failures(
+        _404=NO_JOB,
+        _422=BAD_PARAMETER,
         _409="The job has ended already",
-        _503=_NO_STORAGE,
+        _503=NO_STORAGE,
         _507="No space is left",
     ),
 )
@@ -266,7 +189,7 @@ async def _known_job(core: Core, job_id: JobId) -> str:
     "/queue/{job_id}/events",
     summary="A job's events as they happen",
     response_class=EventSourceResponse,
-    responses=_as_json(_failures(_404=_NO_JOB, _422=_BAD_PARAMETER, _503=_NO_STORAGE)),
+    responses=as_json(failures(_404=NO_JOB, _422=BAD_PARAMETER, _503=NO_STORAGE)),
 )
 async def job_events(
     core: Core,
@@ -291,14 +214,18 @@ async def job_events(
         yield render(job_id, one, links)
 
 
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FILE = {"image/jpeg": _BINARY, "image/png": _BINARY}
+
+
 @router.get(
     "/images/{name}",
     summary="A finished picture",
     response_class=FileResponse,
-    responses=_as_json(_failures(_404="No such picture", _422=_BAD_PARAMETER))
+    responses=as_json(failures(_404="No such picture", _422=BAD_PARAMETER))
     | {
-        200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The file"},
-        206: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The range that was asked for"},
+        200: {"content": _FILE, "description": "The file"},
+        206: {"content": _FILE, "description": "The range that was asked for"},
         304: {"description": "The client has it already"},
         416: {"content": {"text/plain": {}}, "description": "The range lies outside the file"},
     },

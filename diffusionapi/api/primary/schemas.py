@@ -11,7 +11,7 @@ from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
 from diffusionapi.weights.families import Family
 
 
-def _no_bool(value: object) -> object:
+def no_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number")
     return value
@@ -29,13 +29,14 @@ def _not_blank(value: object) -> object:
     return value
 
 
-Int = Annotated[int, BeforeValidator(_no_bool)]
-Float = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Int = Annotated[int, BeforeValidator(no_bool)]
+Float = Annotated[float, BeforeValidator(no_bool), Field(allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=8, le=16384), BeforeValidator(no_bool)]
 Prompt = Annotated[str, BeforeValidator(_not_blank)]
 MAX_SEED = 2**32 - 1
 
 
-class _Request(BaseModel):
+class RequestModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, body: object) -> object:
@@ -45,7 +46,7 @@ class _Request(BaseModel):
         return body
 
 
-class LoraUse(_Request):
+class LoraUse(RequestModel):
     name: Prompt = Field(description="LoRA, by the name of its file without suffix")
     scale: Float = Field(1.0, ge=-10, le=10, description="How strongly it acts; 1.0 is as trained")
 
@@ -54,7 +55,7 @@ def _lora(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-class HiresConfig(_Request):
+class HiresConfig(RequestModel):
     enabled: bool = Field(False, description="Whether the second, larger pass is made")
     scale: Float = Field(2.0, ge=1, le=4, description="Factor on width and height")
     upscaler: Prompt = Field("Latent", description="`Latent`, or a name from `GET /upscalers`")
@@ -62,16 +63,14 @@ class HiresConfig(_Request):
     denoising_strength: Float = Field(0.4, ge=0, le=1, description="How much the second pass may change")
 
 
-class Txt2ImgRequest(_Request):
+class Txt2ImgRequest(RequestModel):
     prompt: Prompt = Field(description="What the picture shows", min_length=1)
     negative_prompt: str = Field("", description="What the picture should not show")
     steps: Int = Field(30, ge=1, le=1000, description="Sampling steps")
     cfg_scale: Float = Field(7.0, ge=0, le=100, description="How closely the picture follows the prompt")
-    width: Int = Field(
-        512, ge=8, le=16384, description="Pixels, rounded to a multiple of 8; at most MAX_SIDE of the server"
-    )
-    height: Int = Field(
-        512, ge=8, le=16384, description="Pixels, rounded to a multiple of 8; at most MAX_SIDE of the server"
+    width: Side = Field(512, description="Pixels, rounded to a multiple of 8; at most MAX_SIDE of the server")
+    height: Side = Field(
+        512, description="Pixels, rounded to a multiple of 8; at most MAX_SIDE of the server"
     )
     model: Prompt | None = Field(
         None,
@@ -90,14 +89,14 @@ class Txt2ImgRequest(_Request):
         "jpg", description="File type of the picture"
     )
     jpeg_quality: Int = Field(85, ge=1, le=100, description="Quality of a JPEG")
-    clip_skip: Annotated[int, Field(ge=1, le=12), BeforeValidator(_no_bool)] | None = Field(
+    clip_skip: Annotated[int, Field(ge=1, le=12), BeforeValidator(no_bool)] | None = Field(
         None, description="Text encoder's layer, 1 is the last; default: the model's own"
     )
     loras: list[Annotated[LoraUse, BeforeValidator(_lora, json_schema_input_type=LoraUse | str)]] = Field(
         [], max_length=32, description="LoRAs, as objects or as bare names (scale 1.0)"
     )
     hires: HiresConfig | None = Field(None, description="Hires fix: a second, larger pass; default: none")
-    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), BeforeValidator(_no_bool)] | None = Field(
+    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), BeforeValidator(no_bool)] | None = Field(
         None, description="The same seed gives the same picture; -1 or none draws one"
     )
 
@@ -191,10 +190,12 @@ class QueueEntry(BaseModel):
 
 
 class QueueListing(BaseModel):
+    """Jobs that came by this API; others are in the same line and not shown."""
+
     status: Literal["success"] = "success"
     running: list[QueueEntry]
-    waiting: list[QueueEntry] = Field(description="The first ones, up to `limit`")
-    waiting_total: int
+    waiting: list[QueueEntry] = Field(description="Those among the first `limit` of the line")
+    waiting_total: int = Field(description="All that wait, of all APIs")
 
 
 class CancelResponse(BaseModel):

@@ -6,7 +6,8 @@ import base64
 import secrets
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diffusionapi.api.primary.schemas import (
     MAX_SEED,
@@ -22,12 +23,13 @@ from diffusionapi.catalog.matching import Named
 from diffusionapi.core import sampling
 from diffusionapi.core.job import JobState, Progress, Ticket
 from diffusionapi.core.lora_tags import take_loras
-from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner
+from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner, safety
 from diffusionapi.errors import BadRequest
 
 if TYPE_CHECKING:
     from diffusionapi.catalog.catalog import Catalog
     from diffusionapi.core.events import Picture
+    from diffusionapi.core.request import Source
     from diffusionapi.jobs.store import Entry
     from diffusionapi.settings import Settings
 
@@ -42,8 +44,38 @@ _STATES: dict[JobState, State] = {
 }
 
 
-def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket:
-    """A new job of this request, every name looked up and every choice made."""
+class Sized(Protocol):
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the names in a request stand for."""
+
+    model: str
+    sampler: str
+    schedule: str
+    prompt: str
+    loras: tuple[Lora, ...]
+    refiner: Refiner | None
+    upscaler: str | None
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a picture begins that does not begin with noise alone. `named` says in the payload, which holds no
+    pictures, under which names the given ones are kept."""
+
+    source: Source
+    size: tuple[int, int]
+    named: dict[str, str]
+    notices: tuple[str, ...]
+
+
+def choose(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Chosen:
+    """Look up every name and make every choice that a request leaves open; looks at files."""
     model = catalog.model(body.model, "model") if body.model else catalog.default_model("model")
     chosen = sampling.resolve(
         body.sampler_name,
@@ -52,15 +84,33 @@ def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket
         sampler_field="sampler_name",
         schedule_field="scheduler_type",
     )
-    width, height = (_side(name, getattr(body, name), settings.max_side) for name in ("width", "height"))
     refiner = _refiner(body, catalog)
     prompt, loras = _loras(body, catalog)
     acting = (named for named, lora in loras if lora.scale or lora.text_encoder_scale)
     matching.check(catalog, Named(model, "model"), refiner, acting)
-    request = GenerationRequest(
-        prompt=prompt,
-        negative_prompt=body.negative_prompt,
+    if settings.safety == "required" and catalog.safety_checker(model) is None:
+        raise BadRequest("model", "has no safety checker, and this server shows no picture without (SAFETY)")
+    return Chosen(
         model=model.name,
+        sampler=chosen.sampler,
+        schedule=chosen.schedule,
+        prompt=prompt,
+        loras=tuple(lora for _, lora in loras),
+        refiner=Refiner(refiner.what.name, body.refiner_switch_at) if refiner else None,
+        upscaler=_upscaler(body, catalog, chosen.sampler),
+        notices=chosen.notices,
+    )
+
+
+def ticket(
+    body: Txt2ImgRequest, chosen: Chosen, settings: Settings, beginning: Beginning | None = None
+) -> Ticket:
+    """A new job of this request."""
+    width, height = beginning.size if beginning else size(body, settings.max_side)
+    request = GenerationRequest(
+        prompt=chosen.prompt,
+        negative_prompt=body.negative_prompt,
+        model=chosen.model,
         width=width,
         height=height,
         steps=body.steps,
@@ -71,12 +121,21 @@ def ticket(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Ticket
         file_type=body.fileType,
         quality=body.jpeg_quality,
         clip_skip=body.clip_skip,
-        loras=tuple(lora for _, lora in loras),
-        hires=_hires(body, catalog, chosen.sampler, (width, height), settings.max_side),
-        refiner=Refiner(refiner.what.name, body.refiner_switch_at) if refiner else None,
+        loras=chosen.loras,
+        hires=_hires(body, chosen.upscaler, (width, height), settings.max_side),
+        refiner=chosen.refiner,
+        source=beginning.source if beginning else None,
+        safety=safety(settings.safety, asked=False),
     )
-    payload = _payload(body, width, height, model.name)
-    return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload, chosen.notices)
+    notices = chosen.notices + (beginning.notices if beginning else ())
+    payload = _payload(body, width, height, chosen.model, beginning.named if beginning else {})
+    return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload, notices)
+
+
+def size(asked: Sized, largest: int, within: str = "") -> tuple[int, int]:
+    """Width and height that are asked for, as the server makes them; `within` is the field that has them."""
+    width, height = (_side(within + name, getattr(asked, name), largest) for name in ("width", "height"))
+    return width, height
 
 
 def _side(name: str, pixels: int, largest: int) -> int:
@@ -98,21 +157,26 @@ def _loras(body: Txt2ImgRequest, catalog: Catalog) -> tuple[str, list[tuple[Name
     return prompt, found
 
 
-def _hires(
-    body: Txt2ImgRequest, catalog: Catalog, sampler: str, size: tuple[int, int], max_side: int
-) -> Hires | None:
+def _upscaler(body: Txt2ImgRequest, catalog: Catalog, sampler: str) -> str | None:
+    """The name of the second pass' upscaler, None without a second pass."""
+    if body.hires is None:
+        return None
+    upscaler = catalog.upscaler(body.hires.upscaler, "hires.upscaler")
+    if not body.hires.enabled:
+        return None
+    sampling.check_steps(sampler, body.hires.steps, "hires.steps")
+    return upscaler.name
+
+
+def _hires(body: Txt2ImgRequest, upscaler: str | None, size: tuple[int, int], max_side: int) -> Hires | None:
     hires = body.hires
-    if hires is None:
+    if hires is None or upscaler is None:
         return None
-    upscaler = catalog.upscaler(hires.upscaler, "hires.upscaler")
-    if not hires.enabled:
-        return None
-    sampling.check_steps(sampler, hires.steps, "hires.steps")
     if max(size) * hires.scale > 2 * max_side:
         raise BadRequest(
             "hires.scale", f"the picture may have {2 * max_side} pixels a side at most (twice MAX_SIDE)"
         )
-    return Hires(hires.scale, upscaler.name, hires.steps, hires.denoising_strength)
+    return Hires(hires.scale, upscaler, hires.steps, hires.denoising_strength)
 
 
 def _refiner(body: Txt2ImgRequest, catalog: Catalog) -> Named | None:
@@ -121,12 +185,14 @@ def _refiner(body: Txt2ImgRequest, catalog: Catalog) -> Named | None:
     return Named(catalog.model(body.refiner_checkpoint, "refiner_checkpoint"), "refiner_checkpoint")
 
 
-def _payload(body: Txt2ImgRequest, width: int, height: int, model: str) -> dict[str, Any]:
+def _payload(
+    body: Txt2ImgRequest, width: int, height: int, model: str, pictures: dict[str, str]
+) -> dict[str, Any]:
     """The request as understood: defaults filled in, what was left open and has no default left out."""
-    payload = body.model_dump(exclude_none=True)
-    payload |= {"width": width, "height": height}
+    payload = body.model_dump(exclude_none=True, exclude=set(pictures))
+    payload |= {"width": width, "height": height} | pictures
     # Written over in place, so that the order stays that of the documented answer.
-    full = {name: model if name == "model" else payload.get(name) for name in Txt2ImgRequest.model_fields}
+    full = {name: model if name == "model" else payload.get(name) for name in type(body).model_fields}
     if body.model:
         full["model"] = body.model
     if not (body.refiner_checkpoint or "refiner_switch_at" in body.model_fields_set):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from diffusionapi.weights.families import HOLE_CHANNELS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,6 +44,11 @@ class LoadedModel:
     hashes: Hashes = field(repr=False)
     adapters: Any = field(default=None, repr=False)
     """Whoever puts adapters onto it keeps them here, so that they go when the model goes."""
+
+    @property
+    def paints_holes(self) -> bool:
+        """Its UNet was made for inpainting, and takes a mask and a masked picture beside the latents."""
+        return self.unet_in_channels == HOLE_CHANNELS
 
     @property
     def hash(self) -> str:

@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["CALLS_A_STEP", "FEWEST_STEPS", "NoiseTable", "Plan", "img2img_plan", "plan"]
+__all__ = [
+    "CALLS_A_STEP",
+    "FEWEST_STEPS",
+    "WITH_TIMESTEPS",
+    "NoiseTable",
+    "Plan",
+    "img2img_plan",
+    "plan",
+    "steps_of",
+]
 
 CALLS_A_STEP = dict.fromkeys(("Heun", "DPM2", "DPM++ 2S a", "DPM++ SDE", "DPM++ SDE Karras"), 2)
 CALLS_A_STEP["DPM adaptive"] = 3
 """Of the samplers that need more than one."""
+WITH_TIMESTEPS = ("DDIM", "PLMS", "UniPC")
+"""The samplers that go by a list of timesteps, and not by a schedule of noise levels."""
 _MOST_LEVELS = 50_000
 """Bounds the schedule that a second pass of nearly no strength is the tail of."""
 
@@ -76,6 +87,11 @@ class _Wanted:
         "ddim" has more levels than steps.
         """
         return levels if self.tail is None else levels[-self.tail - 1 :]
+
+
+def steps_of(sampler: str, calls: int) -> int:
+    """So many network calls as steps; the last step may need fewer than the others."""
+    return -(-calls // CALLS_A_STEP.get(sampler, 1))
 
 
 def plan(sampler: str, schedule: str, steps: int, table: NoiseTable) -> Plan:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
 from PIL import Image
 
+from diffusionapi.core.job import JobState
 from tests.api.primary.seed_example import REQUEST, install_its_names
+from tests.factories import a_ticket
 from tests.server import Server, wait_until
 
 if TYPE_CHECKING:
@@ -309,3 +312,16 @@ def test_the_list_shows_what_runs(slow_server: Server) -> None:
 @pytest.mark.parametrize("limit", ["0", "1001", "x"])
 def test_a_wrong_limit_is_refused(idle_client: TestClient, limit: str) -> None:
     assert idle_client.get("/queue", params={"limit": limit}).status_code == 422
+
+
+def test_jobs_of_other_dialects_stand_in_the_line_but_are_not_known(idle_client: TestClient) -> None:
+    store = idle_client.app.state.service.store  # type: ignore[attr-defined]
+    foreign = store.submit(replace(a_ticket(), dialect="tasks"), limit=100)
+    own = idle_client.post("/txt2img", json={"prompt": "x"}).json()["job_id"]
+
+    listing = idle_client.get("/queue").json()
+    assert [(one["job_id"], one["position"]) for one in listing["waiting"]] == [(own, 2)]
+    assert listing["waiting_total"] == 2
+    for method, path in (("GET", ""), ("HEAD", ""), ("DELETE", ""), ("GET", "/events")):
+        assert idle_client.request(method, f"/queue/{foreign}{path}").status_code == 404
+    assert store.progress(foreign).state is JobState.QUEUED

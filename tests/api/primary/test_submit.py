@@ -297,6 +297,12 @@ def test_a_full_queue_answers_429_and_when_to_come_back(settings: Settings) -> N
     assert refused.json()["status"] == "error"
 
 
+def test_a_server_that_must_check_pictures_refuses_what_it_cannot_check(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"workers": 0, "safety": "required"}))
+    with TestClient(app) as client:
+        assert refusal(client).startswith("model: has no safety checker")
+
+
 def test_any_web_page_may_call_the_api(idle_client: TestClient) -> None:
     answer = idle_client.options(
         "/txt2img",

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffusionapi import __version__
-from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner
+from diffusionapi.core.request import GenerationRequest, Hires, Lora, Mask, Refiner, Source
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES, Sampling, resolve
-from diffusionapi.engine.infotext import Facts, read, write
 from diffusionapi.errors import BadRequest
+from diffusionapi.infotext.grammar import Facts, read, write
 from tests.factories import a_request
 
 if TYPE_CHECKING:
@@ -64,6 +64,29 @@ def test_a_plain_text_leaves_out_what_was_not_used() -> None:
         "a cat\nSteps: 4, Sampler: Euler, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 64x64, "
         f"Model: fake, RNG: CPU, Version: diffusionapi {__version__}"
     )
+
+
+INPAINTED = Source(
+    "upload.png", 0.6, "crop", Mask("mask.png", 4.0, True, "noise", only_masked=True, padding=32)
+)
+
+
+def test_a_text_says_how_the_picture_it_began_with_was_used_and_not_which_it_was() -> None:
+    request = a_request(source=INPAINTED)
+    text = write(request, Facts())
+    assert (
+        "Denoising strength: 0.6, RNG: CPU, Mask blur: 4, Mask mode: Inpaint not masked, "
+        "Masked content: latent noise, Inpaint area: Only masked, Masked area padding: 32, Version: "
+    ) in text
+    assert ".png" not in text
+    assert again(text, request) == a_request()
+
+
+def test_a_mask_as_nobody_chose_it_is_not_spoken_of() -> None:
+    mask = Mask("mask.png", 0.0, False, "original", only_masked=False, padding=32)
+    text = write(a_request(source=Source("upload.png", 0.75, "stretch", mask)), Facts())
+    assert "mask" not in text.casefold()
+    assert "Inpaint" not in text
 
 
 def goes_together() -> Iterator[Sampling]:

@@ -21,6 +21,8 @@ from diffusionapi.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from diffusionapi.core.request import Mask
+
 _NEGATIVE = "Negative prompt:"
 _TAGS_ADDED = "Lora tags added"
 """Says how many tags at the prompt's end are not the user's own words; only written where one would guess
@@ -44,14 +46,27 @@ _AUTOMATIC = dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2"), "kar
 _SUFFIXES = {" Karras": "karras", " Exponential": "exponential"}
 """A1111 up to 1.8 named the schedule with the sampler."""
 
-_FIELDS = [
-    one.name for one in dataclasses.fields(GenerationRequest) if one.name not in ("file_type", "quality")
-]
-"""What shapes the picture; the other two are said by its file."""
+_ELSEWHERE = ("file_type", "quality", "source", "safety")
+_FIELDS = [one.name for one in dataclasses.fields(GenerationRequest) if one.name not in _ELSEWHERE]
+"""What a text gives back. Of the others, two are said by the file, and the picture that one began with is
+not in it: the text says how it was used, in A1111's words."""
+
+_CONTENTS = {"blurred": "fill", "noise": "latent noise", "blank": "latent nothing"}
 
 _PAIR = re.compile(r'(\w[\w /-]*):[ \t]*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _TAG = re.compile(r" ?<lora:([^<>:\n]+):([^<>:\n]+)(?::([^<>:\n]+))?>\Z")
 _TAGGABLE = re.compile(r"[^<>:\n]+")
+_DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?")
+_NUMBERS = {
+    "Steps",
+    "CFG scale",
+    "Seed",
+    "Clip skip",
+    "Denoising strength",
+    "Hires upscale",
+    "Hires steps",
+} | {"Refiner switch at", "Mask blur", "Masked area padding", "Variation seed", "Variation seed strength"}
+"""Keys whose values are numbers; a hash may look like one."""
 _WITH_HASH = re.compile(r"(.+) \[[0-9a-f]{10}\]", re.DOTALL)
 
 
@@ -66,7 +81,7 @@ class Facts:
 
 
 def write(request: GenerationRequest, facts: Facts) -> str:
-    """The text of a picture; `read` gives every field of the request that shapes the picture back."""
+    """The text of a picture; `read` gives every field of the request back but its source."""
     pairs = _pairs(request, facts)
     text = _joined(request, pairs)
     added = len(_tags(request))
@@ -101,6 +116,20 @@ def read(text: str) -> dict[str, Any]:
     return found
 
 
+def parameters(text: str) -> dict[str, int | float | str]:
+    """What the text says, key by key in its own words, after `prompt` and `negative_prompt`."""
+    prompt, negative, pairs = _parse(text)
+    return {"prompt": prompt, "negative_prompt": negative} | {
+        key: _as_number(value) if key in _NUMBERS else value for key, value in pairs.items()
+    }
+
+
+def _as_number(value: str) -> int | float | str:
+    if not _DECIMAL.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
+
+
 _PLAIN: dict[str, tuple[str, Callable[[str], Any]]] = {
     "Steps": ("steps", int),
     "CFG scale": ("guidance", float),
@@ -113,7 +142,8 @@ _PLAIN: dict[str, tuple[str, Callable[[str], Any]]] = {
 def _pairs(request: GenerationRequest, facts: Facts) -> dict[str, str]:
     """Key -> value in A1111's order; what there is nothing to say of is left out."""
     hashes = ", ".join(f"{name}: {digits}" for name, digits in facts.lora_hashes.items())
-    hires, refiner = request.hires, request.refiner
+    hires, refiner, source = request.hires, request.refiner, request.source
+    again = hires.denoising_strength if hires else source.strength if source else None
     pairs: dict[str, str | None] = {
         "Steps": str(request.steps),
         "Sampler": request.sampler,
@@ -123,7 +153,7 @@ def _pairs(request: GenerationRequest, facts: Facts) -> dict[str, str]:
         "Size": f"{request.width}x{request.height}",
         "Model hash": facts.model_hash,
         "Model": request.model,
-        "Denoising strength": _number(hires.denoising_strength) if hires else None,
+        "Denoising strength": None if again is None else _number(again),
         "Clip skip": None if request.clip_skip is None else str(request.clip_skip),
         "RNG": "CPU",
         "Hires upscale": _number(hires.scale) if hires else None,
@@ -131,10 +161,24 @@ def _pairs(request: GenerationRequest, facts: Facts) -> dict[str, str]:
         "Hires upscaler": hires.upscaler if hires else None,
         "Refiner": _with_hash(refiner.model, facts.refiner_hash) if refiner else None,
         "Refiner switch at": _number(refiner.switch_at) if refiner else None,
+        **_mask_pairs(source.mask if source else None),
         "Lora hashes": hashes or None,
         "Version": f"diffusionapi {diffusionapi.__version__}",
     }
     return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _mask_pairs(mask: Mask | None) -> dict[str, str | None]:
+    """A1111 leaves out what is as it is when nobody chose."""
+    if mask is None:
+        return {}
+    return {
+        "Mask blur": _number(mask.blur) if mask.blur else None,
+        "Mask mode": "Inpaint not masked" if mask.invert else None,
+        "Masked content": _CONTENTS.get(mask.fill),
+        "Inpaint area": "Only masked" if mask.only_masked else None,
+        "Masked area padding": str(mask.padding) if mask.only_masked else None,
+    }
 
 
 def _with_hash(name: str, digits: str | None) -> str:

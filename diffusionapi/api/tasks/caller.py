@@ -1,0 +1,85 @@
+"""Who asks: the bearer of a token, or anybody where that is allowed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyQuery, OAuth2PasswordBearer
+
+from diffusionapi.api.tasks.state import TaskState
+from diffusionapi.auth.accounts import PUBLIC
+from diffusionapi.errors import NotAuthenticated
+from diffusionapi.service import Service
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+_header = OAuth2PasswordBearer("token", auto_error=False, description="A token of `POST /token`")
+_query = APIKeyQuery(name="token", auto_error=False, description="The same, for links and sockets")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`session` tells tokens apart and gives none of them away; None for who came without one."""
+
+    name: str
+    session: str | None
+
+
+async def _core(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+async def _state(request: Request) -> TaskState:
+    state: TaskState = request.app.state.tasks
+    return state
+
+
+Core = Annotated[Service, Depends(_core)]
+State = Annotated[TaskState, Depends(_state)]
+
+
+def token_of(connection: HTTPConnection) -> str | None:
+    """The token that came with a request or a handshake; the header goes before the query."""
+    scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return connection.query_params.get("token") or None
+
+
+def bearer(state: TaskState, token: str) -> Caller:
+    """Who holds this token; NotAuthenticated."""
+    name = state.tokens.name_in(token)
+    if name is None or not state.accounts.knows(name):
+        raise NotAuthenticated
+    return Caller(name, hashlib.sha256(token.encode()).hexdigest())
+
+
+def caller_of(request: Request, state: TaskState) -> Caller:
+    """Who sent a request; NotAuthenticated."""
+    token = token_of(request)
+    if token is not None:
+        return bearer(state, token)
+    if not state.accounts.public:
+        raise NotAuthenticated
+    return Caller(PUBLIC, None)
+
+
+async def _caller(
+    request: Request,
+    state: State,
+    _: Annotated[str | None, Security(_header)],
+    __: Annotated[str | None, Security(_query)],
+) -> Caller:
+    return caller_of(request, state)
+
+
+Who = Annotated[Caller, Depends(_caller)]
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ""

@@ -1,0 +1,63 @@
+"""The key that everything is signed with: SECRET_KEY, or one that is made once and kept in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffusionapi import files
+from diffusionapi.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from diffusionapi.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SHORT = 16
+"""Characters under which a key may be guessed by trying."""
+
+
+def secret_of(settings: Settings) -> bytes:
+    """The key of this server, made if there is none; all its processes get the same."""
+    if given := settings.secret_key.get_secret_value():
+        if len(given) < _SHORT:
+            log.warning(
+                "SECRET_KEY has %d characters; `openssl rand -hex 32` makes one nobody guesses", len(given)
+            )
+        return given.encode()
+    path = settings.path(settings.secret_key_file)
+    kept = files.read(path)
+    if kept is None:
+        log.warning("SECRET_KEY is not set, so a key was made and is kept in %s", path.name)
+        kept = _made(path)
+    if len(kept.strip()) < _SHORT:
+        raise Misconfigured(f"{path.name} holds no key; remove it, and a new one is made")
+    return kept.strip()
+
+
+def _made(path: Path) -> bytes:
+    """A new key, or that of the process that was quicker: a link, unlike a rename, never replaces."""
+    with files.storage_errors(path.name):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_hex(32).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        return path.read_bytes()
+
+
+def derived(secret: bytes, purpose: str) -> bytes:
+    """A key for one purpose alone: what is signed for another does not pass (HKDF's expand, RFC 5869)."""
+    return hmac.new(secret, b"diffusionapi " + purpose.encode() + b"\x01", hashlib.sha256).digest()

@@ -1,0 +1,1 @@
+"""Pictures of strangers: had from bytes, base64 or URLs, checked, and made anew as files of ours."""

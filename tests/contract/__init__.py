@@ -1,0 +1,1 @@
+"""The same ten stories for every dialect, told to a real server."""

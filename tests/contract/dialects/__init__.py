@@ -1,0 +1,1 @@
+"""One file for each dialect; a new one is found by itself."""

@@ -1,0 +1,117 @@
+"""The safety checker, where one is installed: what it objects to comes out black, and the record says so."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from safetensors.torch import load_file
+from transformers import CLIPConfig
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from diffusionapi.core.events import Failed
+from diffusionapi.engine import safety
+from diffusionapi.engine.engine import Rendered
+from tests import miniatures
+from tests.engine.rendering import a_photo, make_engine, make_house, picture, run
+from tests.factories import a_request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffusionapi.engine.engine import EngineEvent
+    from diffusionapi.settings import Settings
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def house(tmp_path: Path, sd1_folder: Path) -> Settings:
+    return make_house(tmp_path, {"mini": sd1_folder})
+
+
+def shared(house: Settings) -> Path:
+    return house.path(house.safety_checker_dir)
+
+
+def rendered(house: Settings, **fields: Any) -> list[EngineEvent]:
+    return run(make_engine(house), it=a_request(model="mini", **fields))["it"]
+
+
+def told(events: list[EngineEvent]) -> tuple[bool, bool, tuple[str, ...]]:
+    assert isinstance(events[-1], Rendered), events[-1]
+    how = events[-1].sampled
+    return how.checked, how.flagged, how.notices
+
+
+def test_what_it_objects_to_is_black_and_the_record_says_so(house: Settings) -> None:
+    miniatures.make_safety_checker(shared(house), threshold=-2)
+    events = rendered(house, safety="available")
+    assert picture(events).getextrema() == ((0, 0),) * 3
+    checked, flagged, notices = told(events)
+    assert checked
+    assert flagged
+    assert "black" in notices[-1]
+
+
+def test_what_it_has_nothing_against_stays_as_it_is(house: Settings) -> None:
+    unchecked = rendered(house)
+    miniatures.make_safety_checker(shared(house), threshold=2)
+    for wanted in ("available", "required"):
+        events = rendered(house, safety=wanted)
+        assert picture(events).tobytes() == picture(unchecked).tobytes()
+        assert told(events) == (True, False, ())
+    assert told(unchecked) == (False, False, ())
+
+
+def test_it_is_not_asked_when_it_is_not_wanted(house: Settings) -> None:
+    miniatures.make_safety_checker(shared(house), threshold=-2)
+    assert told(rendered(house, safety="off")) == (False, False, ())
+
+
+def test_without_one_nothing_is_checked_unless_that_is_required(house: Settings) -> None:
+    assert told(rendered(house, safety="available")) == (False, False, ())
+    failed = rendered(house, safety="required")[-1]
+    assert isinstance(failed, Failed)
+    assert "no safety checker is installed" in failed.failure.sentence
+
+
+def test_a_model_with_its_own_is_checked_by_that(tmp_path: Path, sd1_folder: Path) -> None:
+    folder = tmp_path / "with-checker"
+    shutil.copytree(sd1_folder, folder)
+    miniatures.make_safety_checker(folder / "safety_checker", threshold=-2)
+    house = make_house(tmp_path / "house", {"mini": folder})
+    miniatures.make_safety_checker(shared(house), threshold=2)
+    assert told(rendered(house, safety="required"))[1]
+
+
+def test_it_judges_as_diffusers_judges(tmp_path: Path) -> None:
+    """At thresholds around what it says, both change their mind between the same pictures."""
+    judged = []
+    for number, threshold in enumerate((0.1, 0.3, 0.5)):
+        folder = miniatures.make_safety_checker(tmp_path / str(number), threshold=threshold)
+        theirs = StableDiffusionSafetyChecker(CLIPConfig.from_pretrained(folder)).eval()
+        ours = safety.load(folder, CPU, pickles=False)
+        theirs.load_state_dict(ours.network.state_dict())
+        processor = CLIPImageProcessorPil.from_pretrained(folder)
+        for seed in range(4):
+            photo = a_photo(90, 60, seed)
+            seen = processor(images=photo, return_tensors="pt").pixel_values
+            _, objections = theirs(clip_input=seen, images=np.zeros((1, 60, 90, 3)))
+            assert ours.objects_to(photo) == bool(objections[0])
+            judged.append(bool(objections[0]))
+    assert len(set(judged)) == 2
+
+
+def test_the_weights_of_published_files_are_all_read(tmp_path: Path) -> None:
+    folder = miniatures.make_safety_checker(tmp_path / "checker", threshold=0.25)
+    network = safety.load(folder, CPU, pickles=False).network
+    files = load_file(folder / "model.safetensors")
+    state = network.state_dict()
+    assert len(state) == len(files)
+    for name, one in files.items():
+        assert torch.equal(state[name.replace("vision_model.vision_model.", "vision_model.", 1)], one)

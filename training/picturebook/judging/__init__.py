@@ -1,0 +1,1 @@
+"""Judges what a picture of the world shows, from the picture alone."""
