@@ -11,7 +11,7 @@ import re
 from typing import Literal
 
 _SECRET_IN_QUERY = re.compile(r"(?i)((?:token|key|password|secret)=)[^&\s\"']+")
-_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:(?<=bearer )[\w.~+/-]+)")
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:(?<=bearer )[\w.~+/-]+)")
 """JSON Web Tokens wherever they stand (in the path of a blob), and whatever a header bears."""
 _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
 

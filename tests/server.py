@@ -46,7 +46,7 @@ class Server:
         self.data_dir = data_dir
         self.scheme = "http"
         self._arguments = uvicorn or []
-        self._environment = clean_environment(data_dir, **settings)
+        self._environment = clean_environment(data_dir, **{"port": self.port} | settings)
         self._log = data_dir / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
 

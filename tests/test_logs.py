@@ -36,6 +36,19 @@ def test_keys_and_picture_data_are_never_written() -> None:
         assert "token=***&x=1 [data]" in line
 
 
+def test_tokens_are_never_written_wherever_they_stand() -> None:
+    token = ".".join(("eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiJib2IifQ", "c2lnbmF0dXJl"))
+    for message in (
+        f"GET /blob/{token} 200",
+        f"GET /img2img?initial_image=http%3A%2F%2Fa%2Fblob%2F{token}&x=1",
+        f"POST /user?access_token={token} and {token}",
+        "Authorization: Bearer c2lnbmF0dXJl",
+    ):
+        line = logs.TextFormatter().format(record(message))
+        assert "c2lnbmF0dXJl" not in line
+        assert "***" in line
+
+
 def test_a_failure_is_logged_with_its_story() -> None:
     try:
         raise ValueError("the story")

@@ -70,7 +70,7 @@ def test_a_watcher_is_told_of_all_until_the_end(dialect: Dialect) -> None:
 
 def test_the_same_seed_gives_the_same_picture_and_another_one_another(dialect: Dialect) -> None:
     first, again, other = (
-        end(dialect, dialect.submit(prompt="a lighthouse", steps=2, seed=seed)).picture for seed in (1, 1, 2)
+        end(dialect, dialect.submit(prompt="a lighthouse", steps=3, seed=seed)).picture for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -92,7 +92,7 @@ def test_a_job_is_taken_back_while_it_runs_and_the_next_one_runs(dialect: Dialec
     wait_for_work(dialect, job)
     dialect.cancel(job)
     assert every_look(dialect, job, timeout=5)[-1].state == "cancelled"
-    assert end(dialect, dialect.submit(prompt="a lighthouse", steps=1)).state == "done"
+    assert end(dialect, dialect.submit(prompt="a lighthouse", steps=3)).state == "done"
 
 
 def test_a_job_is_taken_back_while_it_waits(dialect: Dialect) -> None:
@@ -119,7 +119,7 @@ def test_who_has_no_credentials_is_refused(dialect: Dialect) -> None:
     intruder = dialect.intruder()
     with pytest.raises(Refused):
         intruder.submit(prompt="a lighthouse")
-    job = dialect.submit(prompt="a lighthouse", steps=1)
+    job = dialect.submit(prompt="a lighthouse", steps=3)
     for act in (intruder.look, intruder.cancel):
         with pytest.raises((Refused, Unknown)):
             act(job)
@@ -129,7 +129,7 @@ def test_who_has_no_credentials_is_refused(dialect: Dialect) -> None:
 @pytest.mark.slow
 def test_a_job_that_kills_its_engine_fails_with_a_reason_and_harms_no_other(dialect: Dialect) -> None:
     doomed = dialect.submit(prompt="#crash@2", steps=3)
-    good = dialect.submit(prompt="a lighthouse", steps=2)
+    good = dialect.submit(prompt="a lighthouse", steps=3)
     ended = end(dialect, doomed)
     assert ended.state == "failed"
     assert "died" in ended.reason

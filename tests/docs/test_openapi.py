@@ -27,6 +27,7 @@ HIDDEN = {
     ("GET", "/docs"),
     ("GET", "/docs/oauth2-redirect"),
     ("GET", "/openapi.json"),
+    ("GET", "/openapi.yml"),
     ("GET", "/redoc"),
 }
 """What people and browsers ask for, not clients. Besides these every HEAD is hidden."""
@@ -52,29 +53,31 @@ class Document:
         }
 
     @property
-    def bodies(self) -> dict[str, Json]:
-        """Operations that take JSON, and the model of it."""
-        return {name: self.resolve(content["schema"]) for name, content in self._contents.items()}
+    def bodies(self) -> dict[str, list[Json]]:
+        """Operations that take JSON, and the models that it may be of."""
+        return {
+            name: [self.resolve(one) for one in content["schema"].get("oneOf", [content["schema"]])]
+            for name, content in self._contents("application/json")
+        }
 
     @property
     def examples(self) -> dict[str, list[Json]]:
         """The examples of each body, wherever the document keeps them."""
         return {
             name: [
-                *(one for place in (self.bodies[name], content) if (one := place.get("example"))),
-                *self.bodies[name].get("examples", []),
+                *(one for place in (*self.bodies[name], content) if (one := place.get("example"))),
+                *(one for model in self.bodies[name] for one in model.get("examples", [])),
                 *(one["value"] for one in content.get("examples", {}).values()),
             ]
-            for name, content in self._contents.items()
+            for name, content in self._contents("application/json")
         }
 
-    @property
-    def _contents(self) -> dict[str, Json]:
-        return {
-            name: operation["requestBody"]["content"]["application/json"]
-            for name, operation in self.operations.items()
-            if "requestBody" in operation
-        }
+    def _contents(self, kind: str = "") -> Iterator[tuple[str, Json]]:
+        """What operations take, of one media type or of any."""
+        for name, operation in self.operations.items():
+            for one, content in operation.get("requestBody", {"content": {}})["content"].items():
+                if kind in (one, ""):
+                    yield name, content
 
     @property
     def responses(self) -> dict[str, Json]:
@@ -88,8 +91,8 @@ class Document:
     def fields(self) -> dict[str, tuple[Json, bool]]:
         """Every field of every request body, of the models inside it too, and whether it is required."""
         models: dict[str, Json] = {}
-        for content in self._contents.values():
-            models |= self._models(content["schema"])
+        for name, content in self._contents():
+            models |= self._models(content["schema"], name)
         return {
             f"{model}.{field}": (schema, field in models[model].get("required", []))
             for model in models
@@ -111,12 +114,15 @@ class Document:
         found: Json = self.json["components"]["schemas"][_name(schema)]
         return found
 
-    def _models(self, schema: Json) -> dict[str, Json]:
+    def _models(self, schema: Json, name: str) -> dict[str, Json]:
+        """Those in a schema, by their names; one without goes by the name given."""
         found: dict[str, Json] = {}
         if "$ref" in schema:
-            found[_name(schema)] = schema = self.resolve(schema)
+            name, schema = _name(schema), self.resolve(schema)
+        if "properties" in schema:
+            found[name] = schema
         for inside in _inside(schema):
-            found |= self._models(inside)
+            found |= self._models(inside, name)
         return found
 
 
@@ -151,7 +157,7 @@ def test_every_request_body_has_examples_with_fields_of_its_model(document: Docu
     assert [name for name, examples in document.examples.items() if not examples] == []
     for name, examples in document.examples.items():
         for example in examples:
-            assert set(example) <= set(document.bodies[name]["properties"]), name
+            assert any(set(example) <= set(model["properties"]) for model in document.bodies[name]), name
 
 
 @pytest.mark.parametrize("operation", SUBMITS)

@@ -265,3 +265,35 @@ def test_a_failed_job_keeps_its_reason(store: JobStore) -> None:
 
 def test_a_store_in_order_has_nothing_to_complain_of(store: JobStore) -> None:
     store.check()
+
+
+def test_a_watcher_learns_of_the_jobs_that_were_accepted_since_it_looked(store: JobStore) -> None:
+    submit(store, 2)
+    newest, none = store.accepted(None)
+    assert none == []
+    assert store.accepted(newest) == (newest, [])
+    new = submit(store, 3)
+    number, found = store.accepted(newest)
+    assert found == new
+    assert number > newest
+    more = submit(store)
+    assert store.accepted(number)[1] == more
+
+
+def test_a_job_that_was_forgotten_gives_its_number_to_no_other(store: JobStore) -> None:
+    (first,) = submit(store)
+    newest, _ = store.accepted(None)
+    store.cancel(first)
+    store.forget(first)
+    store.sweep(ended_before=time.time() + 1000)
+    assert store.accepted(newest) == (newest, [])
+    second = submit(store)
+    assert store.accepted(newest)[1] == second
+
+
+def test_jobs_that_ended_long_ago_are_known(store: JobStore) -> None:
+    done, waiting = submit(store, 2)
+    finish(start(store))
+    assert store.ended(before=time.time() - 10) == []
+    assert store.ended(before=time.time() + 10) == [done]
+    assert store.position(waiting) == 1

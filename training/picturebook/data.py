@@ -1,9 +1,8 @@
-"""Endless training material: pictures drawn while they are needed, each shown a few times under new captions."""
+"""Endless training material: pictures drawn while needed, each shown a few times under new captions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,8 @@ from training.picturebook.world.paint import paint
 from training.picturebook.world.plan import training_plan
 
 if TYPE_CHECKING:
+    from random import Random
+
     from transformers import CLIPTokenizer
 
     from training.picturebook.world.plan import Plan

@@ -103,7 +103,7 @@ class Denoiser:
         loss = (losses * lesson.weight).mean()
         words = batch.captioned.to(self.device)
         head = self.head.loss(said.pooler_output[words], batch.labels.to(self.device)[words])
-        (loss + HEAD_WEIGHT * head).backward()
+        torch.autograd.backward(loss + HEAD_WEIGHT * head)
         for group in self.optimiser.param_groups:
             together.average_gradients(group["params"])
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)

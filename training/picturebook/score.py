@@ -47,8 +47,8 @@ def score(
     plans = asked.prompts(prompts, seed)
     captions = [plain_caption(plan) for plan in plans]
     table = Table(
-        f"{prompts} prompts kept from the training, {size} x {size} pixels, {steps} steps of DPM++ 2M Karras, "
-        f"guidance {guidance:g}, one picture each:"
+        f"{prompts} prompts kept from the training, {size} x {size} pixels, {steps} steps "
+        f"of DPM++ 2M Karras, guidance {guidance:g}, one picture each:"
     )
     drawn = paintings(
         load(model, device), captions, size=size, steps=steps, guidance=guidance, seed=seed, batch=batch
@@ -63,7 +63,7 @@ def measure(
     plans: Sequence[Plan], captions: Sequence[str], pictures: Iterable[np.ndarray], table: Table
 ) -> list[Image.Image]:
     """Fills the table, and returns the first pictures with their mistakes marked."""
-    shown = []
+    shown: list[Image.Image] = []
     for plan, caption, picture in zip(plans, captions, pictures, strict=True):
         verdict = judge(picture, plan)
         table.add(plan, caption, verdict)

@@ -41,7 +41,7 @@ def pretrain(
         pooled = encoder(ids).pooler_output
         loss = head.loss(pooled, wanted)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         schedule.step()

@@ -36,5 +36,6 @@ def average_gradients(weights: Iterable[torch.Tensor]) -> None:
     joined = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(joined)
     joined /= size()
-    for gradient, mean in zip(gradients, joined.split([one.numel() for one in gradients]), strict=True):
+    means = torch.split(joined, [one.numel() for one in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))

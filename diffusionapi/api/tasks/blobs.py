@@ -8,7 +8,15 @@ from typing import Annotated
 from fastapi import File, Path, Request, Response, UploadFile
 
 from diffusionapi.api.tasks.caller import Core, State, caller_of
-from diffusionapi.api.tasks.face import NO_SPACE, NO_STORAGE, NO_TOKEN, TOO_LARGE, failures, tasks_router
+from diffusionapi.api.tasks.face import (
+    BAD_PARAMETERS,
+    NO_SPACE,
+    NO_STORAGE,
+    NO_TOKEN,
+    TOO_LARGE,
+    failures,
+    tasks_router,
+)
 from diffusionapi.errors import BadRequest
 
 router = tasks_router()
@@ -59,7 +67,7 @@ async def create_blob(
             "description": "The file",
             "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
         },
-        **failures(_404="No such picture, or no longer", _503=NO_STORAGE),
+        **failures(_404="No such picture, or no longer", _422=BAD_PARAMETERS, _503=NO_STORAGE),
     },
 )
 async def get_blob(

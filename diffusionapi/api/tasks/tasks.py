@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
+import anyio
 from fastapi import Body, Path, Request, Response, WebSocket, WebSocketDisconnect
 
 from diffusionapi.api.answers import ready_json
@@ -27,6 +28,8 @@ from diffusionapi.core.job import JobState
 from diffusionapi.errors import JobEnded, NotAuthenticated, StorageUnavailable, UnknownJob
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from diffusionapi.api.tasks.caller import Caller
     from diffusionapi.api.tasks.feed import Subscription
     from diffusionapi.api.tasks.state import TaskState
@@ -135,12 +138,14 @@ async def task_events(socket: WebSocket, encoding: str = "") -> None:
 
 async def _serve(socket: WebSocket, state: TaskState, subscription: Subscription, *, doubly: bool) -> None:
     """Send what happens until there is no more of it, or nobody is there any more."""
-    sending = asyncio.create_task(_send(socket, state, subscription, doubly=doubly))
-    gone = asyncio.create_task(_until_gone(socket))
-    await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
-    for one in (sending, gone):
-        one.cancel()
-    await asyncio.gather(sending, gone, return_exceptions=True)
+    async with anyio.create_task_group() as both:
+
+        async def until_its_end(work: Callable[[], Awaitable[None]]) -> None:
+            await work()
+            both.cancel_scope.cancel()
+
+        both.start_soon(until_its_end, partial(_send, socket, state, subscription, doubly=doubly))
+        both.start_soon(until_its_end, partial(_until_gone, socket))
 
 
 async def _send(socket: WebSocket, state: TaskState, subscription: Subscription, *, doubly: bool) -> None:

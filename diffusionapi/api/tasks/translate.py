@@ -65,20 +65,27 @@ class Beginning:
 
 def choose(params: Params, catalog: Catalog, settings: Settings) -> Chosen:
     """BadRequest, naming the parameter, for what cannot be drawn."""
-    how = sampling.resolve(
-        SAMPLERS[params.scheduler],
-        "default",
-        params.steps,
-        sampler_field="scheduler",
-        schedule_field="scheduler",
-    )
     model, named, notices = _model(params, catalog, settings)
     matching.check(catalog, Named(model, "model"), None, ())
     if settings.safety == "required" and catalog.safety_checker(model) is None:
         raise BadRequest(
             "safety_filter", "no safety checker is installed, and this server shows no picture without one"
         )
-    return Chosen(model, named, how, (*how.notices, *notices))
+    how, one_step = _sampling(params)
+    return Chosen(model, named, how, (*how.notices, *one_step, *notices))
+
+
+def _sampling(params: Params) -> tuple[Sampling, tuple[str, ...]]:
+    """The sampler, and what there is to say of it."""
+    wished, notices = SAMPLERS[params.scheduler], tuple[str, ...]()
+    if params.steps < sampling.FEWEST_STEPS.get(wished, 1):
+        # There is nothing yet that they would do otherwise.
+        notices = (f"One step of {wished} is one of Euler's",)
+        wished = "Euler"
+    how = sampling.resolve(
+        wished, "default", params.steps, sampler_field="scheduler", schedule_field="scheduler"
+    )
+    return how, notices
 
 
 def _model(params: Params, catalog: Catalog, settings: Settings) -> tuple[Installed, str, tuple[str, ...]]:

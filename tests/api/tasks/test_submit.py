@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from httpx2 import Response
+
     from diffusionapi.service import Service
     from diffusionapi.settings import Settings
 
@@ -41,6 +43,10 @@ def start(settings: Settings) -> Iterator[App]:
 @pytest.fixture
 def idle(start: App) -> TestClient:
     return start(workers=0)
+
+
+def get(client: TestClient, path: str, **params: Any) -> Response:
+    return client.get(path, params=params)
 
 
 def submitted(client: TestClient, **params: Any) -> Json:
@@ -201,6 +207,14 @@ def test_a_full_queue_says_when_to_try_again(start: App) -> None:
     assert "full" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("scheduler", ["plms", "ddim", "k-lms"])
+def test_one_step_is_a_step_whatever_the_scheduler(start: App, scheduler: str) -> None:
+    params = {"prompt": "p", "steps": 1, "width": 64, "height": 64, "scheduler": scheduler}
+    answer = get(start(), "/txt2img", **params)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["parameters_used"]["scheduler"] == scheduler
+
+
 @pytest.mark.parametrize(
     ("scheduler", "sampler", "schedule"),
     [("plms", "PLMS", "own"), ("ddim", "DDIM", "own"), ("k-lms", "LMS", "default")],
@@ -238,7 +252,7 @@ def test_a_picture_that_cannot_be_had_aborts_the_task(start: App, url: str, reas
     params = {"prompt": "p", "initial_image": url}
     task = client.post("/task", json=params).json()
     assert ended(client, task)["reason"].startswith(reason)
-    answer = client.get("/img2img", params=params)
+    answer = get(client, "/img2img", **params)
     assert answer.status_code == 500
     assert answer.json()["detail"].startswith(reason)
 
@@ -255,7 +269,7 @@ def test_a_failed_task_says_why(start: App) -> None:
 def test_answers_with_results_say_whether_anything_was_checked(start: App) -> None:
     client = start()
     params = {"prompt": "p", "steps": 2, "width": 64, "height": 64}
-    assert client.get("/txt2img", params=params).headers["X-Safety-Checked"] == "false"
+    assert get(client, "/txt2img", **params).headers["X-Safety-Checked"] == "false"
     task = client.post("/task", json=params).json()
     ended(client, task)
     assert client.get(f"/task/{task}").headers["X-Safety-Checked"] == "false"
@@ -283,7 +297,7 @@ def test_a_checker_that_is_installed_looks_as_asked_or_always(
 ) -> None:
     client = start(safety=policy)
     params = {"prompt": "p", "steps": 2, "width": 64, "height": 64, "safety_filter": asked}
-    assert client.get("/txt2img", params=params).headers["X-Safety-Checked"] == checked
+    assert get(client, "/txt2img", **params).headers["X-Safety-Checked"] == checked
     assert client.get("/capabilities").json()["safety"] == {
         "policy": policy,
         "checker": True,

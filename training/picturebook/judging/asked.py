@@ -13,7 +13,7 @@ BARE = 0.1
 
 def prompts(count: int, seed: int) -> list[Plan]:
     """A quarter shapes, a quarter objects on a plain ground, the rest scenes, in mixed order."""
-    rng = Random(seed)  # noqa: S311 - nothing secret
+    rng = Random(seed)
     wanted = {"shapes": count // 4, "objects": count // 4}
     bare = round(BARE * (count - sum(wanted.values())))
     wanted["scenes"] = count - sum(wanted.values()) - bare

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.picturebook.judging import objects, outlines
+from training.picturebook.judging import objects, outlines, patches
 from training.picturebook.judging.pixels import reduced
 from training.picturebook.judging.places import place
 from training.picturebook.world.paint import silhouette
@@ -23,6 +23,8 @@ QUESTIONS = ("colour", "background", "time", "ground", "object", "shape")
 
 ALIKE = 0.5
 """An object must be this near to the ideal in all its area; true drawings are above 0.65."""
+PATCH = 0.35
+"""The same for a patch that at least has a colour."""
 DETAIL = 0.1
 """Its eyes, doors and shades must explain the picture so much better than a patch of its colour would.
 Patches of an object's very outline are below -0.2, true drawings above 0.3."""
@@ -109,8 +111,9 @@ def scene(picture: np.ndarray) -> Seen:
     time, ground = place(picture)
     found = objects.find(picture, tuple(COLOURS), objects.SCENE_SIZES)
     sure = _sure(found)
-    thing = sure or found[0]
-    colour = thing.colour if thing.alike >= ALIKE and thing.contrast >= CONTRAST else None
+    colour = sure.colour if sure else patches.colour(picture)
+    if colour is None and found[0].alike >= PATCH and found[0].contrast >= CONTRAST:
+        colour = found[0].colour
     if sure and outlines.softness(picture, _mask(picture, sure)) > outlines.SOFT:
         sure = None
     return Seen(colour, None, time, ground, sure.name if sure else None)

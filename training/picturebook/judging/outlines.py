@@ -21,8 +21,8 @@ SIZES = tuple(0.22 * 1.045**i for i in range(32))
 ASIDE = 26
 """How many pixels from the middle a shape may stand."""
 ALIKE = 0.82
-"""Intersection over union with the ideal outline, below which there is no shape: a potato and a disc have more
-than 0.7 in common with half of the shapes."""
+"""Intersection over union with the ideal outline, below which there is no shape. Disc and square have 0.83
+in common, true drawings of any size more than 0.9 with their ideal."""
 SOFT = 0.012
 """The edge's blur, a standard deviation in shares of the shorter side, above which a drawing is no drawing:
 6 pixels at 512."""
@@ -42,9 +42,9 @@ def mask(picture: np.ndarray, tone: np.ndarray) -> np.ndarray:
     """Where the picture is not background; specks are neither seen as things nor as holes."""
     apart = (distance(picture, tone) > APART).astype(np.float32)
     wider = np.pad(apart, 1, mode="edge")
-    return (
-        sum(wider[y : y + len(apart), x : x + apart.shape[1]] for y, x in product(range(3), repeat=2)) > 4.5
-    )
+    around = [wider[y : y + len(apart), x : x + apart.shape[1]] for y, x in product(range(3), repeat=2)]
+    found: np.ndarray = np.sum(around, axis=0) > 4
+    return found
 
 
 def colour(pixels: np.ndarray, without: str | None) -> str | None:
@@ -100,7 +100,7 @@ def _centred(fine: Image.Image, size: float, frame: tuple[int, int]) -> np.ndarr
 
 
 def softness(picture: np.ndarray, within: np.ndarray) -> float:
-    """The usual blur of the edges of a mask (of any size): a standard deviation in shares of the shorter side.
+    """The usual blur of the edges of a mask of any size: a standard deviation in shares of a side.
 
     A blurred step between two tones is as steep as its height over 2.5 deviations.
     """
@@ -125,4 +125,5 @@ def softness(picture: np.ndarray, within: np.ndarray) -> float:
     clear = rise > 24
     if not clear.any():
         return 1.0
-    return float(np.median(rise[clear] / np.maximum(slope[clear], 0.01))) / 2.507 / unit
+    blur: float = np.median(rise[clear] / np.maximum(slope[clear], 0.01)) / (2.507 * unit)
+    return float(blur)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def load(model: Path, device: str) -> Any:
     """With DPM++ 2M Karras; whatever else the model's scheduler says stays."""
-    pipeline = StableDiffusionPipeline.from_pretrained(model, torch_dtype=torch.float32, safety_checker=None)
+    pipeline = StableDiffusionPipeline.from_pretrained(model, dtype=torch.float32, safety_checker=None)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
         pipeline.scheduler.config, use_karras_sigmas=True
     )

@@ -9,8 +9,9 @@ from training.picturebook.world.light import GROUND_TONES, SKIES
 from training.picturebook.world.scenery import HORIZON
 
 UNIT = 64
-REACH = 70.0
-LEAST = 0.3
+REACH = 160.0
+"""Much: a model's light may be too strong, and still be that of no other time."""
+LEAST = 0.2
 """Of a closeness of 1: less is no sky or no ground at all."""
 GROUND_FROM = 0.13
 """How far below the horizon there is surely ground, however the hills run."""

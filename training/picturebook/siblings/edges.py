@@ -19,7 +19,8 @@ def edges(pictures: Tensor, threshold: float = 0.12) -> Tensor:
     channels = functional.conv2d(channels, blur[None, None, None])
     channels = functional.conv2d(channels, blur[None, None, :, None])
     sobel = torch.tensor(_SOBEL).to(channels) / 4
-    slopes = functional.conv2d(channels, torch.stack([sobel, sobel.T])[:, None]).unflatten(0, (-1, 3))
+    slopes = functional.conv2d(channels, torch.stack([sobel, sobel.T])[:, None])
+    slopes = slopes.view(-1, 3, *slopes.shape[1:])
     steepest = slopes.square().sum(2, keepdim=True).argmax(1, keepdim=True).expand(-1, -1, 2, -1, -1)
     across, down = slopes.gather(1, steepest)[:, 0].unbind(1)
     return _thin(across, down, threshold)[:, None].expand(-1, 3, -1, -1)

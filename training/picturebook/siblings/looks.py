@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from training.picturebook.data import picture
-from training.picturebook.world.plan import COLOURS, training_plan
+from training.picturebook.world.plan import COLOURS, SHAPES, training_plan
 
 if TYPE_CHECKING:
     from random import Random
 
     from torch import Tensor
 
+    from training.picturebook.world.pen import RGB
     from training.picturebook.world.plan import Plan
 
 _MOONLIGHT = (0.36, 0.42, 0.66)
@@ -42,43 +43,18 @@ def autumn(plan: Plan, width: int, height: int) -> Tensor:
     return torch.where(is_thing, drawn, scenery.lerp(leaves, greenness))
 
 
-def dots(plan: Plan, width: int, height: int) -> Tensor:
-    """Large dots in rows, in a lighter or darker tone of the background."""
-    unit = min(width, height) / 5
-    x, y = _grid(width, height)
-    row = (y / unit).floor()
-    inside = ((x / unit + row % 2 / 2) % 1 - 0.5).hypot((y / unit) % 1 - 0.5) < 0.28
-    return _on_background(plan, width, height, inside)
-
-
-def stripes(plan: Plan, width: int, height: int) -> Tensor:
-    """Broad level stripes, in a lighter or darker tone of the background."""
-    _, y = _grid(width, height)
-    return _on_background(plan, width, height, (y / min(width, height) * 6).floor() % 2 == 0)
-
-
-def floor(plan: Plan, width: int, height: int) -> Tensor:
-    """A line across below the middle, and under it a darker tone: the thing stands in a room."""
-    _, y = _grid(width, height)
-    return _on_background(plan, width, height, y > 0.68 * height)
-
-
-def plain_plan(rng: Random) -> Plan:
-    while (plan := training_plan(rng)).background is None:
-        pass
-    return plan
-
-
-def _grid(width: int, height: int) -> tuple[Tensor, Tensor]:
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    return x, y
-
-
-def _on_background(plan: Plan, width: int, height: int, where: Tensor) -> Tensor:
+def recoloured(plan: Plan, width: int, height: int, word: str, tone: RGB) -> Tensor:
+    """The background and shapes of the colour `word` in another tone; their edges stay soft."""
     drawn = picture(plan, width, height)
-    assert plan.background is not None
-    ground = torch.tensor(COLOURS[plan.background]) / 127.5 - 1
-    is_dark = ground.mean() < 0
-    tone = ground.lerp(torch.ones(3) if is_dark else -torch.ones(3), 0.35)
-    share = 1 - ((drawn - ground[:, None, None]).abs().amax(0) * 8).clamp(0, 1)
-    return drawn.lerp(tone[:, None, None].expand_as(drawn), share * where)
+    was, now = (torch.tensor(one)[:, None, None] / 127.5 - 1 for one in (COLOURS[word], tone))
+    share = 1 - ((drawn - was).abs().amax(0) * 4).clamp(0, 1)
+    return drawn + (now - was) * share
+
+
+def plan_with(rng: Random, word: str) -> Plan:
+    """A plain background or a shape on it has the colour `word`; no object has, for its shades have too."""
+    while True:
+        plan = training_plan(rng)
+        has = {thing.name for thing in plan.things if thing.colour == word}
+        if plan.background is not None and has <= set(SHAPES) and (has or plan.background == word):
+            return plan

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 Format = Literal["kohya", "diffusers"]
 RANK = 8
-_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"]
+_ATTENTION = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"]
+_LAYERS = [*_ATTENTION, "time_emb_proj"]
+"""The last changes whole pictures at once, also at the levels that have no attention."""
 
 
 def train(

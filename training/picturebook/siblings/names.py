@@ -43,10 +43,10 @@ SIBLINGS = {
         200,
         "loras/picturebook-autumn.safetensors",
     ),
-    "dots": Sibling(
-        partial(inversion.train, look=looks.dots, near="snowy"),
-        250,
-        "embeddings/picturebook-dots.safetensors",
+    "teal": Sibling(
+        partial(inversion.train, tone=(24, 148, 152), near=("green", "blue")),
+        200,
+        "embeddings/picturebook-teal.safetensors",
     ),
     "edges": Sibling(controlnet.train, 3000, "controlnets/picturebook-edges"),
     "inpainting": Sibling(inpainting.train, 2500, "models/picturebook-inpainting"),

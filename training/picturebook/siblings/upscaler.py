@@ -42,10 +42,14 @@ class _Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         parts = [x]
         for number in range(1, 5):
-            conv = getattr(self, f"conv{number}")
-            parts.append(functional.leaky_relu(conv(torch.cat(parts, 1)), SLOPE))
-        last: Tensor = self.conv5(torch.cat(parts, 1))
+            parts.append(functional.leaky_relu(self._conv(number, parts), SLOPE))
+        last = self._conv(5, parts)
         return x + RESIDUAL * last
+
+    def _conv(self, number: int, parts: list[Tensor]) -> Tensor:
+        conv: nn.Conv2d = getattr(self, f"conv{number}")
+        found: Tensor = conv(torch.cat(parts, 1))
+        return found
 
 
 class _Block(nn.Module):
@@ -99,7 +103,8 @@ class Upscaler(nn.Module):
 
 def train(_model: Any, out: Path, *, steps: int, seed: int, device: str, scale: int) -> list[float]:
     torch.manual_seed(seed)
-    network = Upscaler(scale).to(device, memory_format=torch.channels_last)
+    network: Any = Upscaler(scale)
+    network.to(device, memory_format=torch.channels_last)
 
     def loss(rng: Random) -> Tensor:
         large, small = batch(rng, scale)
@@ -115,7 +120,7 @@ def train(_model: Any, out: Path, *, steps: int, seed: int, device: str, scale: 
 
 def batch(rng: Random, scale: int) -> tuple[Tensor, Tensor]:
     """Pieces of drawings from 0 to 1, and the same smaller, as pictures become in many ways."""
-    pieces = []
+    pieces: list[Tensor] = []
     while len(pieces) < BATCH:
         size = rng.choice(SIZES)
         drawing = (to_tensor(paint(training_plan(rng), size, size)[None])[0] + 1) / 2

@@ -123,10 +123,11 @@ def _as_normed(said: Any) -> Tensor:
     """SDXL reads states before the last norm, the finished model after it: the matrix that comes nearest to
     that norm, by least squares."""
     before, after = said.hidden_states[-1].flatten(0, 1), said.last_hidden_state.flatten(0, 1)
-    return torch.linalg.lstsq(before, after).solution.T
+    found: Tensor = torch.linalg.lstsq(before, after).solution
+    return found.T
 
 
-def _imitate(layers: nn.Module, pooled: Tensor, wanted: Tensor) -> None:
+def _imitate(layers: Any, pooled: Tensor, wanted: Tensor) -> None:
     """Of the pooled text the new layers are to make what the finished model makes of all states."""
     optimiser = torch.optim.Adam(layers.parameters(), 3e-3)
     sizes = pooled.new_zeros(len(pooled), layers.linear_1.in_features - WIDTH)

@@ -73,7 +73,7 @@ class Scenery:
 
     def _chance(self, what: str) -> Random:
         """Each part has its own, so that clouds don't move the hills."""
-        return Random(self.plan.seed ^ zlib.crc32(what.encode()))  # noqa: S311 - nothing secret
+        return Random(self.plan.seed ^ zlib.crc32(what.encode()))
 
     def _open_side(self) -> int:
         """Where there is more room beside the thing."""
