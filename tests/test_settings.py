@@ -113,3 +113,17 @@ def test_all_settings_are_printed_with_their_meaning_and_no_secret(tmp_path: Pat
 def test_whole_seconds_are_printed_as_such() -> None:
     assert _shown(86400.0) == "86400"
     assert _shown(0.02) == "0.02"
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [(value, False) for value in ("", "0", "False", "no", " OFF ")]
+    + [(value, True) for value in ("1", "yes", "anything", "00")],
+)
+def test_the_switches_of_the_task_api_are_on_unless_they_say_no(
+    monkeypatch: pytest.MonkeyPatch, value: str, on: bool
+) -> None:
+    for name in ("ENABLE_SIGNUP", "ENABLE_PUBLIC_ACCESS", "PRINT_LINK_WITH_TOKEN"):
+        monkeypatch.setenv(name, value)
+    settings = Settings.load()
+    assert settings.enable_signup is settings.enable_public_access is settings.print_link_with_token is on

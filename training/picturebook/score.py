@@ -46,9 +46,10 @@ def score(
 
     plans = asked.prompts(prompts, seed)
     captions = [plain_caption(plan) for plan in plans]
+    kept = sum(plan.held_out for plan in plans)
     table = Table(
-        f"{prompts} prompts kept from the training, {size} x {size} pixels, {steps} steps "
-        f"of DPM++ 2M Karras, guidance {guidance:g}, one picture each:"
+        f"{kept} prompts kept from the training and {prompts - kept} of scenes without a subject, "
+        f"{size} x {size} pixels, {steps} steps of DPM++ 2M Karras, guidance {guidance:g}, one picture each:"
     )
     drawn = paintings(
         load(model, device), captions, size=size, steps=steps, guidance=guidance, seed=seed, batch=batch

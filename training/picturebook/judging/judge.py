@@ -23,8 +23,8 @@ QUESTIONS = ("colour", "background", "time", "ground", "object", "shape")
 
 ALIKE = 0.5
 """An object must be this near to the ideal in all its area; true drawings are above 0.65."""
-PATCH = 0.35
-"""The same for a patch that at least has a colour."""
+VAGUE = 0.4
+"""The same for what at least shows its colour by how it is made up."""
 DETAIL = 0.1
 """Its eyes, doors and shades must explain the picture so much better than a patch of its colour would.
 Patches of an object's very outline are below -0.2, true drawings above 0.3."""
@@ -111,18 +111,17 @@ def scene(picture: np.ndarray) -> Seen:
     time, ground = place(picture)
     found = objects.find(picture, tuple(COLOURS), objects.SCENE_SIZES)
     sure = _sure(found)
-    colour = sure.colour if sure else patches.colour(picture)
-    if colour is None and found[0].alike >= PATCH and found[0].contrast >= CONTRAST:
-        colour = found[0].colour
+    likely = sure or _sure(found, VAGUE)
+    colour = likely.colour if likely else patches.colour(picture)
     if sure and outlines.softness(picture, _mask(picture, sure)) > outlines.SOFT:
         sure = None
     return Seen(colour, None, time, ground, sure.name if sure else None)
 
 
-def _sure(found: Sequence[Find]) -> Find | None:
+def _sure(found: Sequence[Find], alike: float = ALIKE) -> Find | None:
     """The first that is more than a patch of colour."""
     for one in found:
-        if one.alike >= ALIKE and one.detail >= DETAIL and one.contrast >= CONTRAST:
+        if one.alike >= alike and one.detail >= DETAIL and one.contrast >= CONTRAST:
             return one
     return None
 

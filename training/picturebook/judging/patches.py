@@ -11,11 +11,13 @@ from training.picturebook.judging.pixels import distance, reduced
 from training.picturebook.world.plan import COLOURS
 
 UNIT = 48
-NEAR = 90.0
+NEAR = 75.0
 """How near a pixel is to a colour that it counts for."""
 LEAST = 0.3
 """The share of the patch that has the colour, less the share of the band around it."""
-ASIDE, ABOVE = 7, 12
+LARGE = 1.0
+"""How much the size of a patch counts: eyes are purer than a face, and smaller."""
+ASIDE, ABOVE = 5, 9
 """How many pixels from the middle a patch may be, sideways and up and down."""
 _SIZES = (0.18, 0.25, 0.34, 0.46)
 _NARROW = (1.0, 0.6, 1.6)
@@ -31,8 +33,10 @@ def colour(picture: np.ndarray) -> str | None:
     waves = np.fft.rfft2(own.astype(np.float32))
     scores = np.fft.irfft2(waves[:, None] * _kernels((high, wide)), (high, wide))
     top, left = high // 2 - ABOVE, wide // 2 - ASIDE
-    best = scores[:, :, top : top + 2 * ABOVE + 1, left : left + 2 * ASIDE + 1].max(axis=(1, 2, 3))
-    return list(COLOURS)[int(best.argmax())] if best.max() >= LEAST else None
+    best = scores[:, :, top : top + 2 * ABOVE + 1, left : left + 2 * ASIDE + 1].max(axis=(2, 3))
+    sizes = np.array([size for size, _ in product(_SIZES, _NARROW)])
+    rank = (np.where(best >= LEAST, best, 0) * sizes**LARGE).max(axis=1)
+    return list(COLOURS)[int(rank.argmax())] if rank.any() else None
 
 
 @cache

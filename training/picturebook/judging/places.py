@@ -11,6 +11,8 @@ from training.picturebook.world.scenery import HORIZON
 UNIT = 64
 REACH = 160.0
 """Much: a model's light may be too strong, and still be that of no other time."""
+GROUND_REACH = 110.0
+"""Less: rivers and subjects are to count for no ground."""
 LEAST = 0.2
 """Of a closeness of 1: less is no sky or no ground at all."""
 GROUND_FROM = 0.13
@@ -44,11 +46,11 @@ def _ground(small: np.ndarray, time: str, horizon: float) -> str | None:
     first = round(horizon + GROUND_FROM * UNIT)
     lower = small[first:]
     found = {
-        name: float(np.maximum(*(closeness(lower, tone, REACH) for tone in tones)).mean())
+        name: float(np.maximum(*(closeness(lower, tone, GROUND_REACH) for tone in tones)).mean())
         for name, tones in GROUND_TONES[time].items()
     }
     if time == "night":
         ideal = _tones("space", (np.arange(first, len(small)) + 0.5) / len(small))
-        found["space"] = float(closeness(lower, ideal[:, None], REACH).mean())
+        found["space"] = float(closeness(lower, ideal[:, None], GROUND_REACH).mean())
     best = max(found, key=lambda one: found[one])
     return best if found[best] >= LEAST else None
