@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import TypeAdapter, ValidationError
 
 from diffusionapi.core.job import Progress, Ticket
 from diffusionapi.errors import DamagedJob
+from diffusionapi.jobs.store import IdempotencyKey  # noqa: TC001 - pydantic reads annotations at run time
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """What is kept with a ticket: the key it was submitted under."""
+
+    key: IdempotencyKey | None = None
+
 
 _TICKET = TypeAdapter(Ticket)
 _PROGRESS = TypeAdapter(Progress)
+_KEYED = TypeAdapter(_Keyed)
 
 
-def write_ticket(ticket: Ticket) -> bytes:
-    return _TICKET.dump_json(ticket)
+def write_ticket(ticket: Ticket, key: IdempotencyKey | None = None) -> bytes:
+    content = _TICKET.dump_json(ticket)
+    if key is None:
+        return content
+    return content[:-1] + b"," + _KEYED.dump_json(_Keyed(key))[1:]
+
+
+def read_key(content: bytes) -> IdempotencyKey | None:
+    """The key that a ticket was submitted under."""
+    try:
+        return _KEYED.validate_json(content).key
+    except ValidationError:
+        return None
 
 
 def read_ticket(job_id: str, content: bytes) -> Ticket:

@@ -61,7 +61,7 @@ class FileJobStore(JobStore):
         if earlier := self._index.precheck(limit=limit, key=key):
             return earlier
         path = self._ticket_file(ticket.id)
-        files.write(path, codec.write_ticket(ticket), durable=True)
+        files.write(path, codec.write_ticket(ticket, key), durable=True)
         try:
             kept = self._index.add(ticket.id, ticket.created_at, limit=limit, key=key)
         except BaseException:
@@ -243,9 +243,12 @@ class FileJobStore(JobStore):
             if made is not None and made <= newest:
                 content = files.read(self._progress_file(job_id))
                 progress = codec.read_progress(content) if content else None
-                strays.append(Row(job_id, _place(progress or Progress()), made))
+                key = codec.read_key(files.read(self._ticket_file(job_id)) or b"")
+                strays.append(Row(job_id, _place(progress or Progress()), made, key))
         if strays:
-            self._index.adopt(sorted(strays, key=lambda row: row.created))
+            # A submit that was cut off, and made again under its key since, is one job and not two.
+            for job_id in self._index.adopt(sorted(strays, key=lambda row: row.created)):
+                self._ticket_file(job_id).unlink(missing_ok=True)
             self.wake()
 
     def pulse(self) -> Hashable:

@@ -60,6 +60,7 @@ class Row:
     id: str
     place: Place
     created: float
+    key: IdempotencyKey | None = None
 
 
 class Index:
@@ -135,13 +136,29 @@ class Index:
         if _count(db, "waiting") >= limit:
             raise QueueFull(limit, _RETRY_AFTER)
 
-    def adopt(self, rows: list[Row]) -> None:
-        """Take in jobs whose files are there but that are in no line."""
+    def adopt(self, rows: list[Row]) -> list[str]:
+        """Take in jobs whose files are there but that are in no line; those whose key another job has."""
+        doubles = []
         with self._use(write=True) as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, ?, ?, ?)",
-                [(row.id, row.place, row.created, row.created) for row in rows],
-            )
+            for row in rows:
+                if row.key is not None and not self._keep(db, row.key, row):
+                    doubles.append(row.id)
+                    continue
+                db.execute(
+                    "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, ?, ?, ?)",
+                    (row.id, row.place, row.created, row.created),
+                )
+        return doubles
+
+    @staticmethod
+    def _keep(db: sqlite3.Connection, key: IdempotencyKey, row: Row) -> bool:
+        """Give the key to the job; False when another job of the same request has it."""
+        db.execute(
+            "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)",
+            (key.value, key.fingerprint, row.id, row.created),
+        )
+        owner = db.execute("SELECT fingerprint, job FROM keys WHERE key = ?", (key.value,)).fetchone()
+        return bool(owner[1] == row.id or owner[0] != key.fingerprint)
 
     def move(self, job_id: str, place: Place) -> None:
         with self._use(write=True) as db:

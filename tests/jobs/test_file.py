@@ -17,7 +17,7 @@ from diffusionapi.core.events import Finished, Picture, Started, Step
 from diffusionapi.core.job import JobState
 from diffusionapi.errors import DamagedJob, StorageFull, StorageUnavailable, UnknownJob
 from diffusionapi.jobs.file import FileJobStore
-from diffusionapi.jobs.store import ADOPT_AFTER
+from diffusionapi.jobs.store import ADOPT_AFTER, IdempotencyKey
 from tests.factories import a_ticket
 
 if TYPE_CHECKING:
@@ -219,6 +219,37 @@ def test_the_sweep_takes_in_a_job_file_that_a_dying_server_left_behind(
     claim = store.claim()
     assert claim is not None
     assert claim.ticket == ticket
+
+
+def test_a_submit_that_was_cut_off_and_made_again_under_its_key_is_one_job(
+    store: FileJobStore, folder: Path
+) -> None:
+    key = IdempotencyKey("order 7", "the same request")
+    cut_off, again = a_ticket(), a_ticket()
+    other = FileJobStore(folder.parent / "elsewhere")
+    other.submit(cut_off, limit=100, key=key)
+    path = folder / f"{cut_off.id}_job.json"
+    path.write_bytes((other.folder / path.name).read_bytes())  # all that a killed server got done
+    other.close()
+    stamp = time.time() - ADOPT_AFTER - 1
+    os.utime(path, (stamp, stamp))
+    assert store.submit(again, limit=100, key=key) == again.id
+    store.sweep(ended_before=0)
+    assert [entry.job_id for entry in store.listing(10).waiting] == [again.id]
+    assert not path.exists()
+
+
+def test_a_submit_that_was_cut_off_is_found_by_its_key_once_it_is_taken_in(
+    store: FileJobStore, folder: Path
+) -> None:
+    key = IdempotencyKey("order 8", "the same request")
+    job_id = store.submit(a_ticket(), limit=100, key=key)
+    store.close()
+    for one in folder.glob("index.sqlite*"):
+        one.unlink()
+    again = FileJobStore(folder)
+    assert again.submit(a_ticket(), limit=100, key=key) == job_id
+    again.close()
 
 
 def test_a_full_disk_refuses_the_job_and_keeps_nothing_of_it(

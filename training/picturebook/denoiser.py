@@ -112,7 +112,7 @@ class Denoiser:
         self.samples += len(latents) * together.size()
         current = self._weights()
         torch._foreach_lerp_(list(self.average.values()), [current[key] for key in self.average], 1 - keep)
-        return float(losses.mean())
+        return float(losses.detach().mean())
 
 
 def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, ...], seed: int) -> None:

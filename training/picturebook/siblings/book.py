@@ -36,7 +36,7 @@ class Book:
         self.folder, self.device = folder, torch.device(device)
         self.tokenizer = tokenizer.load(folder / "tokenizer")
         self.text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-        self.unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+        self.unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float32)
         for network in (self.text, self.unet):
             network.to(self.device).requires_grad_(False)
         self.unet.to(memory_format=torch.channels_last)

@@ -43,7 +43,7 @@ def train(model: Path, out: Path, *, steps: int, seed: int, device: str, base: s
     encoder = CLIPTextModelWithProjection.from_pretrained(trained / "text_encoder_2", dtype=torch.float32)
     words = xl.Words([encoder]).to(of.device)
     network = xl.unet(1, SIZES).to(of.device, memory_format=torch.channels_last)
-    begin(network, UNet2DConditionModel.from_pretrained(trained / "unet", torch_dtype=torch.float32))
+    begin(network, UNet2DConditionModel.from_pretrained(trained / "unet", dtype=torch.float32))
     both = nn.ModuleDict({"unet": network, "words": words})
     both.requires_grad_(True)
 
