@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers"),
+]
 
 BACKGROUNDS = ("white", "yellow", "green", "purple", "pink", "black", "blue", "red")
 INTERRUPTED_AT = 2400
