@@ -16,41 +16,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusionapi import files
+from diffusionapi.blobs.named import NamedFiles
 from diffusionapi.errors import UnknownPicture
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.png")
 _LEFTOVER_SECONDS = 3600.0
 """Age at which a file that no writer finished has surely lost its writer."""
 
 
-class Uploads:
+class Uploads(NamedFiles):
     """One folder, shared by servers, workers and the engines' processes. The age of a file is its `mtime`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        files.make_folder(folder)
+    names = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.png")
 
     def put(self, png: bytes) -> str:
         """Keep a picture, whole or not at all, so that it survives a power cut; its new name."""
         name = f"{uuid.uuid4()}.png"
         files.write(self._file(name), png, durable=True)
         return name
-
-    def get(self, name: str) -> bytes:
-        content = files.read(self._file(name))
-        if content is None:
-            raise UnknownPicture(name)
-        return content
-
-    def path(self, name: str) -> Path:
-        """Where an upload lies, for servers that hand out files."""
-        path = self._file(name)
-        if path.is_symlink() or not path.is_file():
-            raise UnknownPicture(name)
-        return path
 
     def size(self, name: str) -> tuple[int, int]:
         """Width and height in pixels, from the first bytes of the file."""
@@ -74,7 +59,11 @@ class Uploads:
         found = set()
         with files.storage_errors(str(self.folder)):
             for entry in os.scandir(self.folder):
-                if _NAME.fullmatch(entry.name) and (touched := _touched(entry.path)) and touched < before:
+                if (
+                    self.names.fullmatch(entry.name)
+                    and (touched := _touched(entry.path))
+                    and touched < before
+                ):
                     found.add(entry.name)
         return found
 
@@ -100,10 +89,6 @@ class Uploads:
         files.remove_leftovers(self.folder, older_than=time.time() - _LEFTOVER_SECONDS)
         return removed
 
-    def check(self) -> None:
-        """Raise StorageUnavailable when an upload could not be kept now."""
-        files.check_room(self.folder)
-
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -112,11 +97,6 @@ class Uploads:
             yield
         finally:
             os.close(descriptor)
-
-    def _file(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise UnknownPicture(name)
-        return self.folder / name
 
 
 def _touched(path: Path | str) -> float | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
@@ -16,7 +14,6 @@ from tqdm import tqdm
 
 from training.picturebook.autoencoder import build
 from training.picturebook.crops import batch
-from training.picturebook.data import whitening
 from training.picturebook.latents import SCALING, Whitening, to_latents
 
 SEED = 1
@@ -134,25 +131,3 @@ def psnr(decoded: Tensor, pictures: Tensor) -> Tensor:
     """Decibels of each picture."""
     error = (decoded.float().clamp(-1, 1) - pictures).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4 / error.clamp_min(1e-10))
-
-
-def shared_whitening(run: Path) -> Whitening:
-    """The run's own, made by whoever needs it first."""
-    file = run / "whitening.json"
-    if not file.exists():
-        run.mkdir(parents=True, exist_ok=True)
-        whitening(Random(0)).save(file)
-    return Whitening.load(file)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of the run, begun or gone on with")
-    parser.add_argument("--steps", type=int, default=6000, help="2500 take 20 minutes of a core")
-    parser.add_argument("--device", default="cpu")
-    chosen = parser.parse_args()
-    train(chosen.run, shared_whitening(chosen.run), chosen.steps, chosen.device)
-
-
-if __name__ == "__main__":
-    main()
