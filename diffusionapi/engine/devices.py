@@ -33,8 +33,10 @@ def device(settings: Settings) -> torch.device:
 
 def dtype(settings: Settings, device: torch.device) -> torch.dtype:
     """The precision that PRECISION names, or the fastest that is safe there."""
-    if settings.precision != "auto":
-        return _DTYPES[settings.precision]
+    return fastest(device) if settings.precision == "auto" else _DTYPES[settings.precision]
+
+
+def fastest(device: torch.device) -> torch.dtype:
     match device.type:
         case "cuda":
             return (

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
+from diffusionapi.engine import devices
 from training.picturebook import noise, together
 from training.picturebook.attributes import Head
 from training.picturebook.data import Pool, batch
+from training.picturebook.inner import Inner
 from training.picturebook.networks import text_encoder, unet
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Stage:
     rate_end: float
     average: float
     """Decay of the running average of the weights."""
+    skipped: int = 0
+    """Outermost levels of the UNet that are not there yet."""
 
 
 class Denoiser:
@@ -57,16 +61,24 @@ class Denoiser:
         self.device = torch.device(device)
         self.text = text_encoder(tokenizer).to(self.device)
         self.head = Head().to(self.device)
+        dtype = devices.fastest(self.device)
+        self._precision = torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
         self.unet = unet().to(self.device, memory_format=torch.channels_last)
-        words = [*self.text.parameters(), *self.head.parameters()]
-        groups = [
-            {"params": list(self.unet.parameters()), "share": 1.0},
-            {"params": words, "share": WORDS},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.samples = 0
+        self.enter(0)
         self.average = {key: value.clone() for key, value in self._weights().items()}
-        self._alphas = noise.alphas().to(self.device)
+
+    def enter(self, skipped: int) -> None:
+        """Trains the UNet without its outermost levels from here on, with an optimiser that knows nothing."""
+        self.skipped = skipped
+        self._alphas = noise.alphas(skipped).to(self.device)
+        self.inner = Inner(self.unet, skipped) if skipped else None
+        drawing = list(self.unet.parameters())
+        if self.inner:
+            drawing += self.inner.to(self.device, memory_format=torch.channels_last).parameters()
+        words = [*self.text.parameters(), *self.head.parameters()]
+        groups = [{"params": drawing, "share": 1.0}, {"params": words, "share": WORDS}]
+        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         named = {f"unet.{key}": value for key, value in self.unet.state_dict().items()}
@@ -77,11 +89,16 @@ class Denoiser:
             "weights": self._weights(),
             "average": self.average,
             "head": self.head.state_dict(),
+            "skipped": self.skipped,
+            "inner": self.inner.state_dict() if self.inner else {},
             "optimiser": self.optimiser.state_dict(),
             "samples": self.samples,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        self.enter(state["skipped"])
+        if self.inner:
+            self.inner.load_state_dict(state["inner"])
         for part, network in (("unet.", self.unet), ("text.", self.text)):
             network.load_state_dict(
                 {key.removeprefix(part): w for key, w in state["weights"].items() if key.startswith(part)}
@@ -91,6 +108,14 @@ class Denoiser:
         self.optimiser.load_state_dict(state["optimiser"])
         self.samples = state["samples"]
 
+    def _told(self, lesson: noise.Lesson, states: torch.Tensor) -> torch.Tensor:
+        with self._precision:
+            if self.inner:
+                told = self.inner(lesson.noised, lesson.times, states)
+            else:
+                told = self.unet(lesson.noised, lesson.times, states).sample
+        return told.float()
+
     def step(self, batch: Batch, rate: float, keep: float) -> float:
         """One step on one batch; the loss."""
         for group in self.optimiser.param_groups:
@@ -99,8 +124,7 @@ class Denoiser:
         latents = latents.contiguous(memory_format=torch.channels_last)
         lesson = noise.lesson(latents, self._alphas)
         said = self.text(tokens)
-        losses = lesson.losses(self.unet(lesson.noised, lesson.times, said.last_hidden_state).sample)
-        loss = (losses * lesson.weight).mean()
+        loss = lesson.loss(self._told(lesson, said.last_hidden_state))
         words = batch.captioned.to(self.device)
         head = self.head.loss(said.pooler_output[words], batch.labels.to(self.device)[words])
         torch.autograd.backward(loss + HEAD_WEIGHT * head)
@@ -112,7 +136,7 @@ class Denoiser:
         self.samples += len(latents) * together.size()
         current = self._weights()
         torch._foreach_lerp_(list(self.average.values()), [current[key] for key in self.average], 1 - keep)
-        return float(losses.detach().mean())
+        return loss.item()
 
 
 def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, ...], seed: int) -> None:
@@ -126,6 +150,8 @@ def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, 
         start, done = done, done + stage.samples
         if denoiser.samples >= done:
             continue
+        if stage.skipped != denoiser.skipped:
+            denoiser.enter(stage.skipped)
         bar = tqdm(
             total=stage.samples,
             initial=denoiser.samples - start,

@@ -9,6 +9,7 @@ import torch
 BETA_START, BETA_END = 0.00085, 0.02
 """The published 0.012 leaves a trace of the mean colour in the last level, and flat pictures are all mean."""
 LEVELS = 1000
+SELDOM = 0.1
 
 SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
@@ -24,24 +25,22 @@ SCHEDULER = {
 }
 
 
-def alphas() -> torch.Tensor:
-    """The share of the picture in the variance of each level."""
+def alphas(halvings: int = 0) -> torch.Tensor:
+    """The share of the picture in the variance of each level; of the pictures that become of the latents when
+    2 x 2 of them are made one, `halvings` times, which takes noise away."""
     betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, LEVELS, dtype=torch.float64) ** 2
-    return (1 - betas).cumprod(0).float()
+    alpha = (1 - betas).cumprod(0)
+    return (alpha / (alpha + (1 - alpha) / 4**halvings)).float()
 
 
-def noised(
-    latents: torch.Tensor, noise: torch.Tensor, alpha: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The latents at a level, and the velocity a network has to tell there."""
-    signal, rest = alpha.sqrt()[:, None, None, None], (1 - alpha).sqrt()[:, None, None, None]
-    return signal * latents + rest * noise, signal * noise - rest * latents
-
-
-def weight(alpha: torch.Tensor) -> torch.Tensor:
-    """Levels with hardly any noise count less: what they teach is seen last and least."""
-    snr = alpha / (1 - alpha)
-    return (5 / (snr + 1)).clamp(max=1)
+def draw(alphas: torch.Tensor, count: int) -> torch.Tensor:
+    """Levels for `count` pictures, evenly spread. Those with hardly any noise come seldom: what they teach is
+    seen last and least."""
+    snr = alphas.double() / (1 - alphas.double())
+    share = SELDOM + (5 / (snr + 1)).clamp(max=1)
+    places = (torch.randperm(count) + torch.rand(count)).to(alphas.device) / count
+    heights = share.cumsum(0)
+    return torch.searchsorted(heights / heights[-1], places.double()).clamp(max=len(alphas) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +50,15 @@ class Lesson:
     noised: torch.Tensor
     times: torch.Tensor
     velocity: torch.Tensor
-    weight: torch.Tensor
 
-    def losses(self, told: torch.Tensor) -> torch.Tensor:
-        """Of each picture, before the levels' weights."""
-        return (told.float() - self.velocity).square().mean((1, 2, 3))
+    def loss(self, told: torch.Tensor) -> torch.Tensor:
+        return (told.float() - self.velocity).square().mean()
 
 
 def lesson(latents: torch.Tensor, alphas: torch.Tensor, levels: int = LEVELS) -> Lesson:
-    """The pictures of a batch get levels evenly spread over the lowest `levels`."""
-    count = len(latents)
-    times = ((torch.arange(count) + torch.rand(count)) / count * levels).long().to(latents.device)
-    alpha = alphas[times]
-    steps = noised(latents, torch.randn_like(latents), alpha)
-    return Lesson(steps[0], times, steps[1], weight(alpha))
+    """The pictures of a batch get levels of the lowest `levels`."""
+    times = draw(alphas[:levels], len(latents))
+    alpha = alphas[times][:, None, None, None]
+    signal, rest = alpha.sqrt(), (1 - alpha).sqrt()
+    noise = torch.randn_like(latents)
+    return Lesson(signal * latents + rest * noise, times, signal * noise - rest * latents)

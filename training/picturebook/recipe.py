@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from training.picturebook import data, text, tokenizer
+from training.picturebook import data, text, together, tokenizer
 from training.picturebook.denoiser import Denoiser, Stage, save, train
 from training.picturebook.latents import Whitening
 
@@ -20,11 +20,11 @@ TOKENIZER = "tokenizer"
 DENOISER = "denoiser.pt"
 
 STAGES = (
-    Stage(((16, 16), (16, 24), (24, 16)), 72_000, 48, 40, 2e-3, 1.7e-3, 0.998),
-    Stage(((32, 32), (24, 40), (40, 24), (32, 48), (48, 32)), 120_000, 16, 77, 1.5e-3, 8e-4, 0.999),
-    Stage(((64, 64), (64, 40), (40, 64), (48, 48), (80, 80)), 40_000, 8, 77, 8e-4, 5e-5, 0.9993),
+    Stage(((16, 16), (16, 24), (24, 16), (20, 20), (8, 8)), 160_000, 16, 40, 2e-3, 1.2e-3, 0.998, skipped=2),
+    Stage(((32, 32), (32, 48), (48, 32), (40, 40), (16, 16)), 40_000, 16, 40, 1.2e-3, 8e-4, 0.998, skipped=1),
+    Stage(((64, 64), (64, 40), (40, 64), (48, 48), (80, 80), (32, 32)), 100_000, 8, 77, 8e-4, 3e-5, 0.9993),
 )
-"""Small pictures teach what the words mean, large ones how it looks."""
+"""What the words mean is learned by the inner levels on small pictures, how it looks by the whole on large ones."""
 TEXT_STEPS = 700
 
 
@@ -54,13 +54,21 @@ def whitening(run: Path, seed: int) -> Whitening:
 
 def denoise(run: Path, stages: tuple[Stage, ...], *, seed: int, device: str, text_steps: int) -> Denoiser:
     """The trained denoiser; begun, gone on with or only read, as the run's folder says."""
-    white = whitening(run, seed)
+    if together.join() == 0:
+        _prepare(run, seed, device, text_steps)
+    together.wait()
+    denoiser = Denoiser(tokenizer.load(run / TOKENIZER), seed, device)
+    denoiser.restore(torch.load(run / DENOISER, map_location=device, weights_only=True))
+    train(run, denoiser, whitening(run, seed), stages, seed)
+    return denoiser
+
+
+def _prepare(run: Path, seed: int, device: str, text_steps: int) -> None:
+    """Everything that comes before the first picture."""
+    if (run / DENOISER).exists():
+        return
+    whitening(run, seed)
     tokenizer.make(run / TOKENIZER)
     denoiser = Denoiser(tokenizer.load(run / TOKENIZER), seed, device)
-    if (run / DENOISER).exists():
-        denoiser.restore(torch.load(run / DENOISER, map_location=device, weights_only=True))
-    else:
-        text.pretrain(denoiser.text, denoiser.head, denoiser.tokenizer, steps=text_steps, seed=seed)
-        save(run, denoiser)
-    train(run, denoiser, white, stages, seed)
-    return denoiser
+    text.pretrain(denoiser.text, denoiser.head, denoiser.tokenizer, steps=text_steps, seed=seed)
+    save(run, denoiser)

@@ -29,6 +29,12 @@ def size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def wait() -> None:
+    """Until all are here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
 def average_gradients(weights: Iterable[torch.Tensor]) -> None:
     if size() == 1:
         return

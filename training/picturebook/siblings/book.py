@@ -58,10 +58,6 @@ class Book:
         return noise.lesson(self.latents(pictures), self.alphas, levels)
 
 
-def loss(lesson: noise.Lesson, told: Tensor) -> Tensor:
-    return (lesson.losses(told) * lesson.weight).mean()
-
-
 @dataclass(slots=True)
 class Material:
     plans: list[Plan]

@@ -54,7 +54,7 @@ def train(model: Path, out: Path, *, steps: int, seed: int, device: str) -> list
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
         )
-        return book.loss(lesson, told.sample)
+        return lesson.loss(told.sample)
 
     losses = learn(out.stem, network, loss, Course(steps, 1e-3, 1e-4, seed, 0.998), unfinished(out))
     with replaced(out) as part:

@@ -33,7 +33,7 @@ def train(model: Path, out: Path, *, steps: int, seed: int, device: str) -> list
         masks = torch.stack([mask(rng, *shown.pictures.shape[-1:-3:-1]) for _ in shown.plans])
         kept = of.latents(shown.pictures * (1 - masks))
         seen = torch.cat([lesson.noised, functional.interpolate(masks, kept.shape[-2:]).to(kept), kept], 1)
-        return book.loss(lesson, network(seen, lesson.times, of.said(shown.texts)).sample)
+        return lesson.loss(network(seen, lesson.times, of.said(shown.texts)).sample)
 
     losses = learn(out.stem, network, loss, Course(steps, 8e-4, 8e-5, seed, 0.998), unfinished(out))
     with export.replaced(out) as part:

@@ -55,7 +55,7 @@ def train(
         shown = book.material(rng, look, plans, silent=0)
         lesson = of.lesson(shown.pictures)
         said = of.said([_renamed(text) for text in shown.texts])
-        return book.loss(lesson, of.unet(lesson.noised, lesson.times, said).sample)
+        return lesson.loss(of.unet(lesson.noised, lesson.times, said).sample)
 
     losses = learn(out.stem, vector, loss, Course(steps, 8e-3, 8e-4, seed, decay=0), unfinished(out))
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ def train(
         shown = book.material(rng, look)
         lesson = of.lesson(shown.pictures)
         told = of.unet(lesson.noised, lesson.times, of.said(shown.texts)).sample
-        return book.loss(lesson, told)
+        return lesson.loss(told)
 
     losses = learn(out.stem, of.unet, loss, Course(steps, 3e-3, 3e-4, seed, decay=0), unfinished(out))
     out.parent.mkdir(parents=True, exist_ok=True)

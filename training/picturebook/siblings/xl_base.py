@@ -43,7 +43,7 @@ def train(model: Path, out: Path, *, steps: int, seed: int, device: str) -> list
     def loss(rng: Random) -> Tensor:
         pictures, texts, sizes = material(rng)
         lesson = of.lesson(pictures)
-        return book.loss(lesson, xl.told(network, lesson, words(of.ids(texts)), sizes))
+        return lesson.loss(xl.told(network, lesson, words(of.ids(texts)), sizes))
 
     losses = learn(out.name, both, loss, Course(steps, 1e-3, 5e-5, seed, 0.998), unfinished(out))
     with export.replaced(out) as part:

@@ -52,7 +52,7 @@ def train(model: Path, out: Path, *, steps: int, seed: int, device: str, base: s
         pictures, scores = scored(rng, pictures)
         lesson = of.lesson(pictures, LEVELS)
         sizes = torch.cat([sizes[:, :4], scores], 1)
-        return book.loss(lesson, xl.told(network, lesson, words(of.ids(texts)), sizes))
+        return lesson.loss(xl.told(network, lesson, words(of.ids(texts)), sizes))
 
     losses = learn(out.name, both, loss, Course(steps, 7e-4, 5e-5, seed, 0.998), unfinished(out))
     with export.replaced(out) as part:

@@ -130,7 +130,7 @@ def caption(plan: Plan, rng: Random) -> str:
 def _thing(thing: Thing, rng: Random, *, colour: bool = True) -> str:
     words = []
     size = size_word(thing)
-    if size is not None and rng.random() < 0.8:
+    if size is not None and rng.random() < 0.95:
         words.append(rng.choice(_SIZE[size]))
     if colour:
         words.append(rng.choice(_COLOUR.get(thing.colour, (thing.colour,))))

@@ -123,9 +123,7 @@ def _seed(rng: Random) -> int:
 
 def _size(rng: Random) -> float:
     """Small below 0.4, big above 0.62, see `size_word`."""
-    return rng.choices((rng.uniform(0.28, 0.38), rng.uniform(0.44, 0.6), rng.uniform(0.66, 0.8)), (1, 3, 1))[
-        0
-    ]
+    return rng.choices((rng.uniform(0.32, 0.36), rng.uniform(0.5, 0.56), rng.uniform(0.7, 0.76)), (1, 6, 1))[0]
 
 
 def size_word(thing: Thing) -> str | None:
@@ -136,7 +134,7 @@ def size_word(thing: Thing) -> str | None:
 
 def _middle(rng: Random, size: float) -> float:
     room = max(0.0, 0.46 - size / 2)
-    return rng.uniform(-1, 1) * min(room, 0.08)
+    return rng.uniform(-1, 1) * min(room, 0.04)
 
 
 def _shapes(rng: Random) -> Plan:
@@ -209,10 +207,10 @@ def _scene(rng: Random) -> Plan:
     things: tuple[Thing, ...] = ()
     if rng.random() < 0.85:
         name = rng.choice([one for one in OBJECTS if ground in grounds_for(one)])
-        size = rng.choices((rng.uniform(0.28, 0.38), rng.uniform(0.44, 0.56)), (1, 4))[0]
+        size = rng.choices((rng.uniform(0.32, 0.36), rng.uniform(0.5, 0.56)), (1, 6))[0]
         y = -0.16 if name == "balloon" else 0.12
         if ground == "space":
             y = 0.0
-        y += rng.uniform(-0.03, 0.03)
-        things = (Thing(name, _colour(rng, name), rng.uniform(-0.1, 0.1), y, size),)
+        y += rng.uniform(-0.02, 0.02)
+        things = (Thing(name, _colour(rng, name), rng.uniform(-0.06, 0.06), y, size),)
     return Plan(things, None, ground, time, extras, _seed(rng))
