@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from diffusionapi import logs, start
-from diffusionapi.catalog.catalog import Catalog
+from diffusionapi.catalog.catalog import BUNDLED_MODEL, Catalog
 from diffusionapi.errors import Misconfigured
 
 if TYPE_CHECKING:
     from diffusionapi.settings import Settings
 
 _PULL = ".venv/bin/python -m diffusionapi.models pull org/name"
+_PULL_FULL = _PULL.replace("org/name", "stable-diffusion-v1-5/stable-diffusion-v1-5")
 
 
 def banner(settings: Settings) -> str:
@@ -38,12 +39,20 @@ def engine_line(settings: Settings) -> str:
         way_out = "ENGINE=diffusers renders for real" if models else f"{_PULL} fetches one, then start again"
         said = f"fake: test pictures, knows nothing of prompts; {installed}; {way_out}"
     elif models:
-        said = f"diffusers; {installed}"
+        said = f"diffusers; {installed}; {_default(settings)}"
     else:
         said = f"diffusers; {installed}; {_PULL} fetches one"
     if settings.workers == 0:
         said += "; WORKERS=0, so jobs wait for .venv/bin/python -m diffusionapi.worker"
     return said
+
+
+def _default(settings: Settings) -> str:
+    """The model of a request that names none."""
+    name = Catalog(settings).default_model("DEFAULT_MODEL").name
+    if name != BUNDLED_MODEL:
+        return f"{name} when a request names none"
+    return f"{name}, small and of one small world, when a request names none; {_PULL_FULL} fetches a full one"
 
 
 def picture_line(url: str) -> str:

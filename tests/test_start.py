@@ -135,8 +135,11 @@ def test_the_banner_names_the_engine(tmp_path: Path) -> None:
     assert line(engine="diffusers").startswith("diffusers; no models installed; ")
     (tmp_path / "stable_diffusion/models").mkdir(parents=True)
     (tmp_path / "stable_diffusion/models/one.safetensors").touch()
-    assert line(engine="diffusers") == "diffusers; 1 model installed"
+    assert line(engine="diffusers") == "diffusers; 1 model installed; one when a request names none"
     assert "1 model installed; ENGINE=diffusers renders for real" in line(engine="fake")
+    (tmp_path / "stable_diffusion/models/picturebook.safetensors").touch()
+    full = pull.replace("org/name", "stable-diffusion-v1-5/stable-diffusion-v1-5")
+    assert f"; {full} fetches a full one" in line(engine="diffusers")
     assert "WORKERS=0" in line(engine="fake", workers=0)
 
 

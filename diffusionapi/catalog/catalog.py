@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from diffusionapi.weights.inspection import Found
     from diffusionapi.weights.lora_kind import FoundLora
 
-USUAL_MODELS = ("stable-diffusion-v1-5", "picturebook")
+BUNDLED_MODEL = "picturebook"
+USUAL_MODELS = ("stable-diffusion-v1-5", BUNDLED_MODEL)
 """What a request that names no model gets, the first of them that is installed."""
 BUILT_IN_UPSCALERS = (
     "Latent",

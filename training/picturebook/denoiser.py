@@ -75,7 +75,7 @@ class Denoiser:
         self.inner = Inner(self.unet, skipped) if skipped else None
         drawing = list(self.unet.parameters())
         if self.inner:
-            drawing += self.inner.to(self.device, memory_format=torch.channels_last).parameters()
+            drawing += self.inner.to(self.device).parameters()
         words = [*self.text.parameters(), *self.head.parameters()]
         groups = [{"params": drawing, "share": 1.0}, {"params": words, "share": WORDS}]
         self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
@@ -114,7 +114,8 @@ class Denoiser:
                 told = self.inner(lesson.noised, lesson.times, states)
             else:
                 told = self.unet(lesson.noised, lesson.times, states).sample
-        return told.float()
+        answer: torch.Tensor = told.float()
+        return answer
 
     def step(self, batch: Batch, rate: float, keep: float) -> float:
         """One step on one batch; the loss."""

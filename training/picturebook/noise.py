@@ -30,7 +30,7 @@ def alphas(halvings: int = 0) -> torch.Tensor:
     2 x 2 of them are made one, `halvings` times, which takes noise away."""
     betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, LEVELS, dtype=torch.float64) ** 2
     alpha = (1 - betas).cumprod(0)
-    return (alpha / (alpha + (1 - alpha) / 4**halvings)).float()
+    return torch.as_tensor(alpha / (alpha + (1 - alpha) / 4**halvings)).float()
 
 
 def draw(alphas: torch.Tensor, count: int) -> torch.Tensor:

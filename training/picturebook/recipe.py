@@ -24,7 +24,7 @@ STAGES = (
     Stage(((32, 32), (32, 48), (48, 32), (40, 40), (16, 16)), 40_000, 16, 40, 1.2e-3, 8e-4, 0.998, skipped=1),
     Stage(((64, 64), (64, 40), (40, 64), (48, 48), (80, 80), (32, 32)), 100_000, 8, 77, 8e-4, 3e-5, 0.9993),
 )
-"""What the words mean is learned by the inner levels on small pictures, how it looks by the whole on large ones."""
+"""The inner levels learn on small pictures what the words mean, the whole on large ones how it looks."""
 TEXT_STEPS = 700
 
 

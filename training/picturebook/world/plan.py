@@ -123,7 +123,9 @@ def _seed(rng: Random) -> int:
 
 def _size(rng: Random) -> float:
     """Small below 0.4, big above 0.62, see `size_word`."""
-    return rng.choices((rng.uniform(0.32, 0.36), rng.uniform(0.5, 0.56), rng.uniform(0.7, 0.76)), (1, 6, 1))[0]
+    return rng.choices((rng.uniform(0.32, 0.36), rng.uniform(0.5, 0.56), rng.uniform(0.7, 0.76)), (1, 6, 1))[
+        0
+    ]
 
 
 def size_word(thing: Thing) -> str | None:
