@@ -16,6 +16,7 @@ from training.picturebook.attributes import Head
 from training.picturebook.data import Pool, batch
 from training.picturebook.inner import Inner
 from training.picturebook.networks import text_encoder, unet
+from training.picturebook.optimiser import Optimiser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +77,8 @@ class Denoiser:
         drawing = list(self.unet.parameters())
         if self.inner:
             drawing += self.inner.to(self.device).parameters()
-        words = [*self.text.parameters(), *self.head.parameters()]
-        groups = [{"params": drawing, "share": 1.0}, {"params": words, "share": WORDS}]
-        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self._groups = (drawing, [*self.text.parameters(), *self.head.parameters()])
+        self.optimiser = Optimiser(zip(self._groups, (1.0, WORDS), strict=True))
 
     def _weights(self) -> dict[str, torch.Tensor]:
         named = {f"unet.{key}": value for key, value in self.unet.state_dict().items()}
@@ -119,8 +119,6 @@ class Denoiser:
 
     def step(self, batch: Batch, rate: float, keep: float) -> float:
         """One step on one batch; the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["share"]
         latents, tokens = batch.latents.to(self.device), batch.tokens.to(self.device)
         latents = latents.contiguous(memory_format=torch.channels_last)
         lesson = noise.lesson(latents, self._alphas)
@@ -129,11 +127,10 @@ class Denoiser:
         words = batch.captioned.to(self.device)
         head = self.head.loss(said.pooler_output[words], batch.labels.to(self.device)[words])
         torch.autograd.backward(loss + HEAD_WEIGHT * head)
-        for group in self.optimiser.param_groups:
-            together.average_gradients(group["params"])
-            torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        for group in self._groups:
+            together.average_gradients(group)
+            torch.nn.utils.clip_grad_norm_(group, 1.0)
+        self.optimiser.step(rate)
         self.samples += len(latents) * together.size()
         current = self._weights()
         torch._foreach_lerp_(list(self.average.values()), [current[key] for key in self.average], 1 - keep)
