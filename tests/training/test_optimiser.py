@@ -25,7 +25,7 @@ def learn(net: nn.Module, optimiser: Optimiser, steps: int) -> float:
         loss = (net(given) - wanted).square().mean()
         torch.autograd.backward(loss)
         optimiser.step(1e-3)
-    return float(loss)
+    return float(loss.detach())
 
 
 def test_a_network_of_convolutions_learns() -> None:
