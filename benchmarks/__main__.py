@@ -13,7 +13,11 @@ from benchmarks import machine, report
 if TYPE_CHECKING:
     from types import FrameType
 
-SUITES = {"serving": "benchmarks.serving", "engine": "benchmarks.engine"}
+SUITES = {
+    "serving": "benchmarks.serving",
+    "engine": "benchmarks.engine",
+    "previews": "benchmarks.previews",
+}
 """Name of a suite -> its module, which is imported only when it is asked for."""
 
 

@@ -67,14 +67,14 @@ def run(options: argparse.Namespace) -> list[Figure]:
     if options.threads:
         torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory(dir=options.folder) as root:
-        workshop = _workshop(Path(root), options)
+        workshop = Workshop(settings_of(Path(root), options))
         gpu = workshop.device.type == "cuda"
         together = ([8, 32] if gpu else []) if options.together is None else options.together
         with closing(DiffusionEngine(workshop, capacity=max([1, *together]))) as engine:
             figures, alone = _alone(engine, workshop, options)
-            model = workshop.scene(_request(options, 0)).model
+            model = workshop.scene(request_of(options, 0)).model
             roofline = Roofline.measured(model, options.size)
-            figures.append(_share(roofline, workshop, [_request(options, 0)], alone))
+            figures.append(_share(roofline, workshop, [request_of(options, 0)], alone))
             for count in together:
                 requests = [_different(options, number) for number in range(count)]
                 seconds = _together(engine, workshop, requests, options.rounds)
@@ -92,7 +92,7 @@ def _alone(
     engine: DiffusionEngine, workshop: Workshop, options: argparse.Namespace
 ) -> tuple[list[Figure], float]:
     """The figures, and the seconds of a picture."""
-    request = _request(options, 0)
+    request = request_of(options, 0)
     _render(engine, [request])  # loads the model, fills caches
     pipeline = _pipeline(options, workshop) if options.offload == "none" else None
     if pipeline:
@@ -132,23 +132,22 @@ def _share(
     return single("  the UNet's arithmetic in it, of the product's speed", share, "%")
 
 
-def _workshop(root: Path, options: argparse.Namespace) -> Workshop:
+def settings_of(root: Path, options: argparse.Namespace) -> Settings:
+    """Those of a server in this folder that has the model."""
     models = root / "models"
     models.mkdir()
     (models / _NAME).symlink_to(options.model.absolute())
-    return Workshop(
-        Settings(
-            data_dir=root,
-            models_dir=models,
-            engine="diffusers",
-            device=options.device,
-            precision=options.precision,
-            offload=options.offload,
-        )
+    return Settings(
+        data_dir=root,
+        models_dir=models,
+        engine="diffusers",
+        device=options.device,
+        precision=options.precision,
+        offload=options.offload,
     )
 
 
-def _request(options: argparse.Namespace, seed: int, **fields: Any) -> GenerationRequest:
+def request_of(options: argparse.Namespace, seed: int, **fields: Any) -> GenerationRequest:
     return a_request(
         **{
             "prompt": _PROMPT,
@@ -169,7 +168,7 @@ def _request(options: argparse.Namespace, seed: int, **fields: Any) -> Generatio
 def _different(options: argparse.Namespace, number: int) -> GenerationRequest:
     """The pictures of one lane differ in prompt, seed, sampler, steps and guidance."""
     sampler = _SAMPLERS[number % len(_SAMPLERS)]
-    return _request(
+    return request_of(
         options,
         number,
         prompt=f"{_SUBJECTS[number % len(_SUBJECTS)]}, painting number {number}",
@@ -191,11 +190,11 @@ def _render(engine: DiffusionEngine, requests: Sequence[GenerationRequest]) -> f
         for _, event in engine.step(0):
             if not first and isinstance(event, Phase) and event.name == "generation":
                 first = time.perf_counter() - began
-            left -= _ended(event)
+            left -= ended(event)
     return first
 
 
-def _ended(event: EngineEvent) -> bool:
+def ended(event: EngineEvent) -> bool:
     if event.kind == "failed":
         raise SystemExit(f"The picture failed: {event.failure.sentence}")
     return event.kind == "rendered"
@@ -205,7 +204,7 @@ def _pipeline(options: argparse.Namespace, workshop: Workshop) -> Any:
     """diffusers' own, with the weights that are loaded already."""
     from diffusers import DiffusionPipeline, EulerDiscreteScheduler
 
-    model = workshop.scene(_request(options, 0)).model
+    model = workshop.scene(request_of(options, 0)).model
     parts = {"unet": model.unet, "vae": model.vae, "text_encoder": model.text_encoders[0]}
     if len(model.text_encoders) > 1:
         parts["text_encoder_2"] = model.text_encoders[1]

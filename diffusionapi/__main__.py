@@ -91,6 +91,8 @@ def main() -> None:
         ssl_certfile=certificate,
         ssl_keyfile=key,
         log_config=None,
+        # It would hold up everybody meanwhile: a quarter of a second for a large picture in base64.
+        ws_per_message_deflate=False,
     )
 
 

@@ -10,13 +10,17 @@
     │   └── KeyReused           422  an Idempotency-Key came back with another request
     ├── BadJson                 400  the body cannot be read at all
     ├── NotAuthenticated        401  who asks cannot be told from the credentials
+    ├── WrongSecret             401  a client is known, and this is not its secret
     ├── NotAllowed              403  the operator has not opened this to everybody
     ├── UnknownJob              404
+    ├── UnknownClient           404  nobody has this client token
     ├── UnknownPicture          404
     ├── DamagedJob              500  its job file cannot be read
     ├── JobEnded                409  what was asked for needs a job that has not ended
+    ├── JobExists               409  a job of this id was submitted before
     ├── NameTaken               409  somebody has signed up by this name
     ├── TooManyAttempts         429  at guessing passwords, or at signing up
+    ├── TooManyRequests         429  with one API key
     ├── QueueFull               429
     ├── Misconfigured           500  a setting or a file of the operator is wrong
     ├── BrokenModel             500  a model's file is damaged, missing, half-downloaded or of an unknown kind
@@ -24,6 +28,7 @@
     ├── StorageUnavailable      503  the queue or the pictures cannot be reached
     │   └── StorageFull         507
     └── EngineDied                -  the engine's process is gone; the worker answers for it
+        └── EngineOutOfMemory     -  … because it had no memory left
 
 A dialect chooses the face these wear on its wire (api/dialect.py); the sentence stays the same.
 """
@@ -112,6 +117,14 @@ class NotAuthenticated(Error):
         super().__init__("Could not validate credentials")
 
 
+class WrongSecret(Error):
+    code = "wrong_secret"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("Invalid secret")
+
+
 class NotAllowed(Error):
     code = "not_allowed"
     status = 403
@@ -134,6 +147,15 @@ class TooManyAttempts(Error):
         self.retry_after = retry_after
 
 
+class TooManyRequests(Error):
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many requests with this key; try again in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
 class UnknownJob(Error):
     code = "unknown_job"
     status = 404
@@ -151,6 +173,14 @@ class DamagedJob(Error):
         self.job_id = job_id
 
 
+class UnknownClient(Error):
+    code = "unknown_client"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("Could not find client")
+
+
 class UnknownPicture(Error):
     code = "unknown_picture"
     status = 404
@@ -165,6 +195,15 @@ class JobEnded(Error):
 
     def __init__(self, job_id: str, state: str) -> None:
         super().__init__(f"Job {job_id} has ended already ({state}) and cannot be cancelled")
+
+
+class JobExists(Error):
+    code = "job_exists"
+    status = 409
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is, or was, a job {job_id} already")
+        self.job_id = job_id
 
 
 class QueueFull(Error):
@@ -194,6 +233,10 @@ class EngineDied(Error):
     """Raised to the worker only; what a client reads is the failure the worker makes of it."""
 
     code = "engine_died"
+
+
+class EngineOutOfMemory(EngineDied):
+    code = "out_of_memory"
 
 
 class BrokenModel(Error):

@@ -46,21 +46,40 @@ def read(path: Path) -> bytes | None:
 
 def write(path: Path, content: bytes, *, durable: bool) -> None:
     """Put `content` at `path`, whole or not at all."""
-    with storage_errors(f"{path.parent.name}/{path.name}"):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with storage_errors(f"{path.parent.name}/{path.name}"), _finished(path, content, durable=durable) as file:
+        file.replace(path)
+
+
+def create(path: Path, content: bytes) -> bool:
+    """The same, durably, where there is nothing yet; False when there is something."""
+    with storage_errors(f"{path.parent.name}/{path.name}"), _finished(path, content, durable=True) as file:
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        if durable:
-            sync_folder(path.parent)
+            path.hardlink_to(file)  # which, unlike a rename, never replaces
+        except FileExistsError:
+            return False
+        finally:
+            file.unlink()
+    return True
+
+
+@contextmanager
+def _finished(path: Path, content: bytes, *, durable: bool) -> Iterator[Path]:
+    """A complete file beside `path`, to be given its name."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    made = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        made.chmod(0o644)
+        yield made
+    except BaseException:
+        made.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,23 +19,33 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads annotation
 
 from diffusionapi import __version__, logs, start
 from diffusionapi.api import capabilities, health
+from diffusionapi.api.backlog import routes as backlog
+from diffusionapi.api.backlog.state import BacklogState
+from diffusionapi.api.backlog.translate import DIALECT as BACKLOG
 from diffusionapi.api.dialect import as_error, of_path
+from diffusionapi.api.outgoing import outgoing
 from diffusionapi.api.primary import routes as primary
 from diffusionapi.api.primary.face import face
 from diffusionapi.api.primary.translate import DIALECT as PRIMARY
+from diffusionapi.api.stream import socket as stream
+from diffusionapi.api.stream.translate import DIALECT as STREAM
 from diffusionapi.api.tasks import routes as tasks
 from diffusionapi.api.tasks.events import DIALECT as TASKS
 from diffusionapi.api.tasks.state import TaskState
 from diffusionapi.auth.accounts import Accounts
+from diffusionapi.auth.clients import Clients
+from diffusionapi.auth.keys import Keys
 from diffusionapi.blobs.folder import FolderBlobs
 from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine.build import with_engine
-from diffusionapi.errors import Misconfigured
+from diffusionapi.errors import Error, Misconfigured
 from diffusionapi.intake.intake import Intake
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.open import open_store
+from diffusionapi.keys import first
 from diffusionapi.service import Service
+from diffusionapi.webhooks.courier import Courier
 from diffusionapi.worker.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -74,6 +84,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.include_router(primary.router)
     app.include_router(tasks.router)
+    app.include_router(stream.router)
+    app.include_router(backlog.router)
     app.include_router(capabilities.router)
     app.include_router(health.router)
     app.add_exception_handler(HTTPException, _outside_any_dialect)
@@ -82,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def root(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
+    app.include_router(stream.elsewhere)  # after all others: it answers every socket that nobody else does
     return app
 
 
@@ -106,20 +119,26 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
         service = Service(settings, store, blobs, Catalog(settings), intake)
         slots = store.folder if isinstance(store, FileJobStore) else None
         workers = WorkerPool(settings, store, blobs, slots=slots)
-        service.passing.add(TASKS)
+        service.passing |= {TASKS, STREAM, BACKLOG}
         accounts = Accounts(settings)
         app.state.service, app.state.workers = service, workers
-        app.state.tasks, app.state.dialects = TaskState(service, accounts), [PRIMARY, TASKS]
+        app.state.keys, app.state.clients = keys, clients = Keys(settings), Clients(settings)
+        app.state.courier = courier = Courier(settings, store, blobs, outgoing(clients, store))
+        app.state.backlog = BacklogState(service, clients, courier)
+        app.state.tasks, app.state.dialects = TaskState(service, accounts), [PRIMARY, TASKS, STREAM, BACKLOG]
 
         def stop() -> None:
             service.close()
             intake.stop()
             workers.stop()
+            courier.stop()
 
         if settings.print_link_with_token:
             # Not a log line: those never hold tokens.
             print(await app.state.tasks.link(start.url_of(settings)), flush=True)  # noqa: T201
+        await asyncio.to_thread(_print_first, keys, clients)
         workers.start()
+        courier.start()
         tidying = asyncio.create_task(service.keep_tidy())
         try:
             with _on_stop_signals(stop):
@@ -128,11 +147,23 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
             stop()
             await tidying
             await asyncio.to_thread(workers.join)
+            await asyncio.to_thread(courier.join)
             intake.close()
             accounts.close()
+            keys.close()
+            clients.close()
             store.close()
 
     return lifespan
+
+
+def _print_first(keys: Keys, clients: Clients) -> None:
+    """Not a log line: those never hold keys. A server that cannot keep keys does all else."""
+    try:
+        if lines := first(keys, clients):
+            print(lines, flush=True)  # noqa: T201
+    except Error as error:
+        log.warning("no first key was made: %s", error.sentence)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def _list_models(settings: Settings) -> None:
     places = _installed(settings)
     if not places:
         _say(f"No model in {settings.path(settings.models_dir)}; get one, as in")
-        _say("  python -m diffusionapi.models pull org/name")
+        _say("  .venv/bin/python -m diffusionapi.models pull org/name")
         return
     labels = read_labels(settings.path(settings.model_labels))
     rows = [("NAME", "FAMILY", "PREDICTION", "GB", "LABEL")]

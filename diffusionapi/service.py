@@ -11,15 +11,15 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
-from diffusionapi.core.events import Numbered, Queued
+from diffusionapi.core.events import Numbered, Preview, Queued
 from diffusionapi.core.job import JobState, Progress, Ticket
 from diffusionapi.errors import DamagedJob, Error, UnknownJob, UnknownPicture
 from diffusionapi.logs import about
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from diffusionapi.blobs.folder import FolderBlobs
     from diffusionapi.catalog.catalog import Catalog
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _LOOK = 0.04
 """Seconds between two looks of a watcher at its job."""
+_WANT = 1.0
+"""Seconds between two words of a watcher that it still wants previews."""
 _LOOK_AT_LINE = 1.0
 """Seconds between two looks of a watcher at the place of its job in the line."""
 _SWEEP = 60.0
@@ -59,6 +61,13 @@ class Service:
         if job_id == ticket.id:
             log.info("accepted from the %s API", ticket.dialect, extra=about(job_id))
         return job_id
+
+    async def submit_all(self, tickets: Sequence[Ticket]) -> None:
+        """Accept several jobs of one request, all or none; QueueFull, JobExists."""
+        limit = self.settings.queue_limit
+        await asyncio.to_thread(self.store.submit_all, tickets, limit=limit)
+        for one in tickets:
+            log.info("accepted from the %s API", one.dialect, extra=about(one.id))
 
     def of_dialect(self, job_id: str, dialect: str) -> bool:
         """Whether a job came by this dialect: others do not know it. UnknownJob when nobody does.
@@ -122,14 +131,41 @@ class Service:
             progress = self.look(job_id)
         return progress
 
-    async def watch(self, job_id: str, after: int = 0) -> AsyncIterator[Numbered]:
+    def want_preview(self, job_id: str) -> None:
+        """Have previews made of a job for the next few seconds; to be said again and again."""
+        self.store.previews.want(job_id)
+
+    def preview(self, job_id: str) -> Preview | None:
+        """What the picture of a running job looks like now, if anybody wanted to know."""
+        return self.store.previews.latest(job_id)
+
+    @overload
+    def watch(
+        self, job_id: str, after: int = 0, *, previews: Literal[False] = False
+    ) -> AsyncIterator[Numbered]: ...
+
+    @overload
+    def watch(self, job_id: str, after: int = 0, *, previews: bool) -> AsyncIterator[Numbered | Preview]: ...
+
+    async def watch(
+        self, job_id: str, after: int = 0, *, previews: bool = False
+    ) -> AsyncIterator[Numbered | Preview]:
         """The events of a job past number `after`, as they happen, until its last one.
 
-        While it waits there is a Queued with its position whenever that changes.
+        While it waits there is a Queued with its position whenever that changes. With `previews`, each new
+        one is given while it runs, before the step it shows if it is ready by then; who is slow misses some.
         """
-        place, next_look = None, 0.0
+        place, next_look, next_want, shown = None, 0.0, 0.0, None
         while not self._closing.is_set():
+            if previews and time.monotonic() >= next_want:
+                next_want = time.monotonic() + _WANT
+                self.want_preview(job_id)
             progress = await self._progress_or_epitaph(job_id)
+            if previews and progress.state is JobState.RUNNING:
+                preview = self.preview(job_id)
+                if preview is not None and preview != shown:
+                    shown = preview
+                    yield preview
             if progress.state is JobState.QUEUED and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _LOOK_AT_LINE
                 position = await asyncio.to_thread(self.store.position, job_id)

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     )
     secret_key_file: Path = Field(Path("secret.key"), description="Keeps the key that was made.")
     users_file: Path = Field(Path("users.sqlite"), description="Who has signed up.")
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="Keys that open the APIs with keys: NAME:KEY or KEY, with commas between."
+    )
+    keys_file: Path = Field(Path("keys.sqlite"), description="API keys (hashed) and clients that were made.")
+    backlog_demo: Flag = Field(
+        False, description="Anybody is let into the backlog API, at POST /api/v1/public/client/demo."
+    )
     enable_signup: Flag = Field(False, description="Anybody may sign up at POST /user.")
     enable_public_access: Flag = Field(
         False, description="Requests of the task API need no token, and POST /token/all gives one to anybody."
@@ -77,6 +84,21 @@ class Settings(BaseSettings):
     protect_uploads: Flag = Field(False, description="POST /blob needs a token, too.")
     login_attempts: int = Field(
         10, ge=1, description="Attempts to log in a minute, for each user from each address."
+    )
+    stream_max_wait: float = Field(
+        0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds a request of the streaming API waits for a free engine; 0: it is turned away.",
+    )
+    stream_timeout: Seconds = Field(
+        300, description="Seconds a picture of the streaming API may take, from its start."
+    )
+    stream_preview_every: int = Field(
+        1, ge=0, description="Steps from one preview of the streaming API to the next; 0: none are sent."
+    )
+    stream_error_frames: Flag = Field(
+        False, description="The streaming API says in a frame, too, why it closes a socket."
     )
 
     data_dir: Path = Field(PROJECT, description="Folder that the relative paths below are taken from.")
@@ -91,6 +113,9 @@ class Settings(BaseSettings):
     )
     safety_checker_dir: Path = Field(
         Path("stable_diffusion/safety_checker"), description="Safety checker of models that come without one."
+    )
+    taesd_dir: Path = Field(
+        Path("stable_diffusion/taesd"), description="Tiny decoders (TAESD) for better previews."
     )
     outputs_dir: Path = Field(Path("outputs"), description="Finished pictures.")
     uploads_dir: Path = Field(Path("uploads"), description="Pictures that clients gave, as PNG.")
@@ -165,8 +190,8 @@ class Settings(BaseSettings):
     )
     allow_private_urls: bool = Field(
         False,
-        description="Also fetch pictures from private addresses and any port. Lets clients reach what the "
-        "server reaches.",
+        description="Also fetch pictures from, and call webhooks at, private addresses and any port. Lets "
+        "clients reach what the server reaches.",
     )
 
     safety: Literal["asked", "available", "required"] = Field(

@@ -11,6 +11,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from diffusionapi.auth.keys import doubts as key_doubts
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine.build import with_engine
 from diffusionapi.errors import Error, Misconfigured
@@ -56,7 +57,7 @@ def problems(settings: Settings) -> list[str]:
 
 def doubts(settings: Settings) -> list[str]:
     """What is probably a slip but keeps nothing from working."""
-    found = unknown_names()
+    found = unknown_names() + key_doubts(settings)
     for name in _FOLDERS_TO_READ:
         folder = settings.path(getattr(settings, name))
         if name in settings.model_fields_set and not folder.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from diffusionapi.main import create_app
 from diffusionapi.settings import PROJECT, Settings
+from tests.factories import settings_in
 from tests.server import Server
 
 if TYPE_CHECKING:
@@ -30,6 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays to the end. Otherwise the engine, which has Python look for garbage
+    whenever a model goes, would have it look through all of that, for a second each time."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
         import torch
@@ -38,27 +47,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("needs a GPU, and torch finds no CUDA device")
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_of_this_machine() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in Settings.model_fields:
+            environment.delenv(name.upper(), raising=False)
+        yield
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        data_dir=tmp_path,
-        model_labels=PROJECT / "model_labels.json",
-        job_store="memory:",
-        engine="fake",
-        fake_step_seconds=0.001,
-    )
+    return settings_in(tmp_path)
 
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     """The app in this process with a worker, jobs in memory."""
     with TestClient(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The same, for all tests of a file that do not mind what others have left there: its start takes longer
+    than most tests."""
+    with TestClient(create_app(settings_in(tmp_path_factory.mktemp("shared")))) as client:
         yield client
 
 

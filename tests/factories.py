@@ -1,14 +1,18 @@
-"""Requests and tickets for tests: complete, with the one field that matters said by the test."""
+"""Requests, tickets and settings for tests: complete, with the one field that matters said by the test."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffusionapi.core.job import Ticket
 from diffusionapi.core.request import GenerationRequest
+from diffusionapi.settings import PROJECT, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REQUEST = GenerationRequest(
     prompt="a lighthouse",
@@ -37,3 +41,14 @@ def a_request(**fields: Any) -> GenerationRequest:
 def a_ticket(job_id: str | None = None, **fields: Any) -> Ticket:
     request = a_request(**fields)
     return Ticket(job_id or str(uuid.uuid4()), "primary", time.time(), request, {"prompt": request.prompt})
+
+
+def settings_in(folder: Path) -> Settings:
+    """A server in this folder with quick steps, and jobs in memory."""
+    return Settings(
+        data_dir=folder,
+        model_labels=PROJECT / "model_labels.json",
+        job_store="memory:",
+        engine="fake",
+        fake_step_seconds=0.001,
+    )

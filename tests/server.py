@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PROJECT = Path(__file__).resolve().parent.parent
+WEB = httpx.Client(verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
+"""What tests ask servers with. A connection a request, as of many clients; but to make a client reads all
+certificates of the world, which takes longer than a server takes to answer."""
 
 
 def free_port() -> int:
@@ -78,13 +81,13 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, 30, self.log)
+        wait_until(self._answers, 60, self.log)
 
     def _answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log()}"
         with suppress(httpx.TransportError):
-            return bool(httpx.get(self.url + "/hello", verify=False, timeout=5).status_code == 200)
+            return bool(WEB.get(self.url + "/hello", timeout=5).status_code == 200)
         return False
 
     @property
@@ -132,11 +135,11 @@ class Server:
         return self._log.read_text()
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=30, **options)
+        return WEB.get(self.url + path, **options)
 
     def submit(self, **body: object) -> str:
         body = {"prompt": "a lighthouse"} | body
-        answer = httpx.post(self.url + "/txt2img", json=body, timeout=30)
+        answer = WEB.post(self.url + "/txt2img", json=body)
         assert answer.status_code == 200, answer.text
         job_id: str = answer.json()["job_id"]
         return job_id

@@ -11,29 +11,33 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "diffusionapi"
 
-BASE = {"errors", "settings", "files", "logs"}
+BASE = {"errors", "settings", "files", "logs", "database"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
     "files": {"errors"},
+    "database": {"errors"},
+    "net": set(),
     "logs": set(),
     "core": {"errors"},
     "jobs": BASE | {"core"},
     "blobs": BASE | {"core"},
     "infotext": {"errors", "core"},
-    "intake": BASE | {"core", "blobs"},
+    "intake": BASE | {"core", "blobs", "net"},
     "auth": BASE,
     "weights": {"errors"},
     "catalog": BASE | {"core", "weights"},
     "engine": BASE | {"core", "weights", "catalog", "blobs", "infotext"},
     "worker": BASE | {"core", "jobs", "blobs", "engine"},
+    "webhooks": BASE | {"core", "jobs", "blobs", "net"},
     "service": BASE | {"core", "jobs", "blobs", "catalog", "intake"},
     "api": BASE
-    | {"auth", "core", "infotext", "weights", "jobs", "blobs", "catalog", "service", "worker", "intake"},
+    | {"auth", "core", "infotext", "weights", "jobs", "blobs", "catalog", "service", "worker", "intake"}
+    | {"webhooks"},
 }
 """Part -> the parts it may import. Those in COMPOSITION put things together and may import all."""
 
-COMPOSITION = {"main", "__main__", "generate", "models", "start", "__init__"}
+COMPOSITION = {"main", "__main__", "generate", "models", "keys", "start", "__init__"}
 ENGINE_ONLY = {"torch", "diffusers", "transformers", "peft", "spandrel", "accelerate", "safetensors", "PIL"}
 OPENS_PICTURES = Path("intake/pictures.py")
 """Takes pictures in; nobody imports it before there is one."""

@@ -12,7 +12,7 @@ import pytest
 from diffusionapi.blobs.folder import FolderBlobs
 from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.catalog.catalog import Catalog
-from diffusionapi.core.events import Cancelled, Queued, Started, Step
+from diffusionapi.core.events import Cancelled, Preview, Queued, Started, Step
 from diffusionapi.core.job import JobState
 from diffusionapi.core.request import Mask, Source
 from diffusionapi.errors import StorageUnavailable, UnknownJob
@@ -64,6 +64,73 @@ def test_a_waiting_job_tells_its_position_as_it_moves_up(service: Service) -> No
         Started(1, "w"),
         Cancelled(),
     ]
+
+
+def test_a_watcher_that_wants_previews_is_given_each_new_one(service: Service) -> None:
+    async def story() -> list[Event | Preview]:
+        job_id = await service.submit(a_ticket())
+        claim = service.store.claim()
+        assert claim is not None
+        claim.record(Started(1, "w"))
+        told: list[Event | Preview] = []
+        async for one in service.watch(job_id, previews=True):
+            told.append(one if isinstance(one, Preview) else one.event)
+            assert service.store.previews.wanted(job_id)
+            match told[-1]:
+                case Started():
+                    service.store.previews.put(job_id, Preview(1, 2, 64, 64, b"a"))
+                    claim.record(Step(1, 2, 0.5))
+                case Step(step=1):
+                    service.store.previews.put(job_id, Preview(2, 2, 64, 64, b"b"))
+                case Preview(step=2):
+                    claim.record(Cancelled())
+        return told
+
+    assert asyncio.run(story()) == [
+        Started(1, "w"),
+        Preview(1, 2, 64, 64, b"a"),
+        Step(1, 2, 0.5),
+        Preview(2, 2, 64, 64, b"b"),
+        Cancelled(),
+    ]
+
+
+def test_other_watchers_neither_want_previews_nor_get_any(service: Service) -> None:
+    async def story() -> list[str]:
+        job_id = await service.submit(a_ticket())
+        claim = service.store.claim()
+        assert claim is not None
+        claim.record(Started(1, "w"))
+        service.store.previews.put(job_id, Preview(1, 2, 64, 64, b"a"))
+        told: list[str] = []
+        async for one in service.watch(job_id):
+            told.append(one.event.kind)
+            if told[-1] == "started":
+                assert not service.store.previews.wanted(job_id)
+                claim.record(Cancelled())
+        return told
+
+    assert asyncio.run(story()) == ["started", "cancelled"]
+
+
+def test_a_watcher_says_again_and_again_that_it_wants_previews(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusionapi.service._WANT", 0.01)
+
+    async def story() -> None:
+        job_id = await service.submit(a_ticket())
+        claim = service.store.claim()
+        assert claim is not None
+        claim.record(Started(1, "w"))
+        watching = asyncio.ensure_future(anext(service.watch(job_id, after=9, previews=True)))
+        for _ in range(3):
+            while not service.store.previews.wanted(job_id):  # noqa: ASYNC110 - a wish tells nobody
+                await asyncio.sleep(0.001)
+            service.store.previews.drop(job_id)
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(story(), 10))
 
 
 def test_a_wait_ends_with_the_job_or_after_its_time(service: Service) -> None:

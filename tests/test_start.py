@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Printed]]:
     yield run
     for process in processes:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=30)
 
 
 def curl_line(printed: str) -> str:

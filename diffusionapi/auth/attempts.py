@@ -41,5 +41,9 @@ class Attempts:
     def _count(self, limit: RateLimitItemPerMinute, *who: str) -> None:
         if self._limiter.hit(limit, *who):
             return
-        reset = self._limiter.get_window_stats(limit, *who).reset_time
-        raise TooManyAttempts(max(1, math.ceil(reset - time.time())))
+        raise TooManyAttempts(seconds_to_wait(self._limiter, limit, *who))
+
+
+def seconds_to_wait(limiter: MovingWindowRateLimiter, limit: RateLimitItemPerMinute, *who: str) -> int:
+    """Whole seconds until somebody who is over the limit has room again."""
+    return max(1, math.ceil(limiter.get_window_stats(limit, *who).reset_time - time.time()))

@@ -121,6 +121,19 @@ Event = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What a picture looks like after a step, roughly. No job's record keeps it: nobody needs it later."""
+
+    step: int
+    steps: int
+    width: int
+    height: int
+    content: bytes
+    """A JPEG of that size, which is the picture's."""
+    kind: Literal["preview"] = "preview"
+
+
+@dataclass(frozen=True, slots=True)
 class Numbered:
     """An event with its place in the life of its job, so that a watcher can go on where it was."""
 

@@ -23,7 +23,8 @@ _TILED_FROM = 1536 * 1536
 """Pixels from which a picture goes through the VAE in tiles; its memory grows with the pixels."""
 
 _SMALL_TILE = 512
-"""Pixels on a side, where the device is too full for more."""
+"""Pixels on a side, where the device is too full for tiles of the size that the VAE was trained on, or where
+these are smaller still: of thumbnails a large picture becomes a mosaic."""
 
 
 class BlackPicture(Error):
@@ -80,7 +81,7 @@ def _with_room(vae: Any, work: Callable[[], Tensor]) -> Tensor:
 @contextmanager
 def _small_tiles(vae: Any) -> Iterator[None]:
     sizes = vae.tile_sample_min_size, vae.tile_latent_min_size
-    vae.tile_sample_min_size, vae.tile_latent_min_size = _SMALL_TILE, _SMALL_TILE // 8
+    _set_tiles(vae, _SMALL_TILE)
     vae.enable_tiling()
     try:
         yield
@@ -88,8 +89,13 @@ def _small_tiles(vae: Any) -> Iterator[None]:
         vae.tile_sample_min_size, vae.tile_latent_min_size = sizes
 
 
-def _tile(vae: torch.nn.Module, pixels: int) -> None:
-    if pixels > _TILED_FROM:
-        vae.enable_tiling()  # type: ignore[operator]
-    else:
-        vae.disable_tiling()  # type: ignore[operator]
+def _tile(vae: Any, pixels: int) -> None:
+    if pixels <= _TILED_FROM:
+        vae.disable_tiling()
+        return
+    _set_tiles(vae, max(vae.tile_sample_min_size, _SMALL_TILE))
+    vae.enable_tiling()
+
+
+def _set_tiles(vae: Any, pixels: int) -> None:
+    vae.tile_sample_min_size, vae.tile_latent_min_size = pixels, pixels // 8

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from diffusionapi.core.events import Cancelled, Failed, Phase, Step
+from diffusionapi.core.events import Cancelled, Failed, Phase, Preview, Step
 
 if TYPE_CHECKING:
     from diffusionapi.core.events import Sampled
@@ -29,7 +29,7 @@ class Rendered:
     kind: Literal["rendered"] = "rendered"
 
 
-EngineEvent = Phase | Step | Rendered | Failed | Cancelled
+EngineEvent = Phase | Step | Preview | Rendered | Failed | Cancelled
 
 Happening = tuple[str, EngineEvent]
 """The id a generation was admitted under, and what happened to it."""
@@ -49,6 +49,13 @@ class Engine(Protocol):
 
     def cancel(self, job_id: str) -> None:
         """Take a generation out; the next `step` says Cancelled. Ids that have ended are ignored."""
+
+    def preview(self, job_id: str, on: bool) -> None:
+        """Make previews of a generation from now on, or no more; at first nobody wants any.
+
+        They come when they are ready, never more than one a step nor ten a second, and cost next to nothing.
+        Of a picture that a safety checker has to see first there are none. Ids that have ended are ignored.
+        """
 
     def step(self, timeout: float) -> list[Happening]:
         """Move on and say what happened; wait at most `timeout` seconds when nothing does."""

@@ -8,7 +8,6 @@ safety checker is installed, it objects to pictures with `#unsafe` in their prom
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import os
 import random
@@ -16,6 +15,7 @@ import re
 import signal
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import psutil
@@ -23,13 +23,17 @@ from PIL import Image, ImageDraw
 
 from diffusionapi.core.events import Cancelled, Failed, Failure, Phase, Sampled, Step
 from diffusionapi.engine.engine import EngineEvent, Happening, Rendered
-from diffusionapi.engine.img2img.canvas import prepare
+from diffusionapi.engine.picture_file import embed
+from diffusionapi.engine.previews.jpeg import preview_of
+from diffusionapi.engine.previews.pace import Pace
 from diffusionapi.errors import BadRequest, Error
+from diffusionapi.infotext.grammar import Facts, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from diffusionapi.blobs.uploads import Uploads
+    from diffusionapi.core.events import Preview
     from diffusionapi.core.request import GenerationRequest
     from diffusionapi.engine.img2img.canvas import Canvas
 
@@ -39,8 +43,11 @@ _MISCHIEF = re.compile(r"#(crash|hang|fail|memory)@(\d+)")
 
 @dataclass(slots=True)
 class _Running:
+    drawing: _Drawing
     events: Iterator[EngineEvent]
     cancelled: bool = False
+    pace: Pace | None = None
+    """Of its previews, None while nobody wants any."""
 
 
 class FakeEngine:
@@ -60,11 +67,16 @@ class FakeEngine:
         self._running: dict[str, _Running] = {}
 
     def admit(self, job_id: str, request: GenerationRequest) -> None:
-        self._running[job_id] = _Running(_generate(request, self._uploads, checks=self._checks))
+        drawing = _Drawing(request, self._uploads, checks=self._checks)
+        self._running[job_id] = _Running(drawing, _generate(drawing))
 
     def cancel(self, job_id: str) -> None:
         if job_id in self._running:
             self._running[job_id].cancelled = True
+
+    def preview(self, job_id: str, on: bool) -> None:
+        if one := self._running.get(job_id):
+            one.pace = (one.pace or Pace()) if on else None
 
     def step(self, timeout: float) -> list[Happening]:
         if not self._running:
@@ -74,6 +86,8 @@ class FakeEngine:
         happened: list[Happening] = []
         for job_id, one in list(self._running.items()):
             event = Cancelled() if one.cancelled else next(one.events)
+            if one.pace and isinstance(event, Step) and not one.drawing.checked and one.pace.due(event):
+                happened.append((job_id, one.drawing.rough(event)))
             happened.append((job_id, event))
             if isinstance(event, Rendered | Failed | Cancelled):
                 del self._running[job_id]
@@ -83,23 +97,54 @@ class FakeEngine:
         self._running.clear()
 
 
-def _generate(request: GenerationRequest, uploads: Uploads | None, *, checks: bool) -> Iterator[EngineEvent]:
-    before = _memory_mb()
-    try:
-        canvas = prepare(request, uploads) if uploads else None
-        if request.safety == "required" and not checks:
+class _Drawing:
+    def __init__(self, request: GenerationRequest, uploads: Uploads | None, *, checks: bool) -> None:
+        self.request = request
+        self.checked = checks and request.safety != "off"
+        """A safety checker looks at it in the end, and nobody does before."""
+        self._uploads = uploads
+        self._canvas: Canvas | None = None
+
+    def begin(self) -> None:
+        if self._uploads and self.request.source:
+            # It brings numpy, which takes longer than all else of a start.
+            from diffusionapi.engine.img2img.canvas import prepare
+
+            self._canvas = prepare(self.request, self._uploads)
+        if self.request.safety == "required" and not self.checked:
             raise BadRequest("safety", "no safety checker is installed")
+
+    @cached_property
+    def picture(self) -> Image.Image:
+        picture = _draw(self.request)
+        return picture if self._canvas is None else _mixed(picture, self._canvas, self.request)
+
+    def rough(self, told: Step) -> Preview:
+        """The picture as it comes out of the noise."""
+        clear = self._small
+        noise = Image.effect_noise(clear.size, 60).convert("RGB")
+        return preview_of(Image.blend(noise, clear, told.fraction), self.picture.size, told)
+
+    @cached_property
+    def _small(self) -> Image.Image:
+        width, height = self.picture.size
+        return self.picture.resize((max(width // 8, 1), max(height // 8, 1)))
+
+
+def _generate(drawing: _Drawing) -> Iterator[EngineEvent]:
+    before, request = _memory_mb(), drawing.request
+    try:
+        drawing.begin()
     except Error as error:
         yield Failed(Failure(error.code, error.sentence))
         return
     yield from _steps(request)
-    picture = _draw(request)
-    if canvas is not None:
-        picture = _mixed(picture, canvas, request)
-    how = _sampled(request, checks=checks and request.safety != "off")
+    picture = drawing.picture
+    how = _sampled(request, checks=drawing.checked)
     if how.flagged:
         picture = Image.new("RGB", picture.size)
-    yield Rendered(_encode(picture, request), *picture.size, before, _memory_mb(), how)
+    content = embed(picture, write(request, Facts()), request.file_type, quality=request.quality)
+    yield Rendered(content, *picture.size, before, _memory_mb(), how)
 
 
 def _steps(request: GenerationRequest) -> Iterator[EngineEvent]:
@@ -178,15 +223,6 @@ def _draw(request: GenerationRequest) -> Image.Image:
         ]
         draw.polygon([*ridge, (width, height), (0, height)], fill=shade)
     return picture
-
-
-def _encode(picture: Image.Image, request: GenerationRequest) -> bytes:
-    buffer = io.BytesIO()
-    if request.file_type == "png":
-        picture.save(buffer, "PNG", compress_level=1)
-    else:
-        picture.save(buffer, "JPEG", quality=request.quality)
-    return buffer.getvalue()
 
 
 def _memory_mb() -> float:

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi import logs
-from diffusionapi.errors import EngineDied
+from diffusionapi.errors import EngineDied, EngineOutOfMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _OUT_OF_MEMORY = 77
 """Exit status of a child that ran out of memory and could say so."""
+_BEHIND = 4
+"""So many steps that the owner has not heard of yet, and it is spared the previews."""
 _IDLE = 0.05
 """Seconds the child's engine may wait for something to happen before it looks at its orders again."""
 
@@ -65,6 +67,9 @@ class ProcessEngine:
     def cancel(self, job_id: str) -> None:
         self._send(("cancel", job_id))
 
+    def preview(self, job_id: str, on: bool) -> None:
+        self._send(("preview", job_id, on))
+
     def step(self, timeout: float) -> list[Happening]:
         if not self._pipe.poll(timeout):
             return []
@@ -95,7 +100,7 @@ class ProcessEngine:
         except subprocess.TimeoutExpired:
             return EngineDied("the engine's process stopped answering")
         if status == _OUT_OF_MEMORY:
-            return EngineDied("the engine's process ran out of memory")
+            return EngineOutOfMemory("the engine's process ran out of memory")
         if status == -signal.SIGKILL:
             return EngineDied(
                 "the engine's process was killed (SIGKILL), as the system does when memory runs out"
@@ -116,7 +121,9 @@ def _serve(pipe: Connection[Any, Any]) -> None:
     engine = make(settings)
     pipe.send(engine.capacity)
     orders: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+    outbox: queue.SimpleQueue[list[Happening]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, orders), daemon=True).start()
+    threading.Thread(target=_tell, args=(pipe, outbox), daemon=True).start()
     running = 0
     while True:
         while running == 0 or not orders.empty():
@@ -125,8 +132,22 @@ def _serve(pipe: Connection[Any, Any]) -> None:
             running += name == "admit"
         happened = engine.step(_IDLE)
         running -= sum(event.kind in ("rendered", "failed", "cancelled") for _, event in happened)
+        if outbox.qsize() >= _BEHIND:
+            happened = [one for one in happened if one[1].kind != "preview"]
         if happened:
-            pipe.send(happened)
+            outbox.put(happened)
+
+
+def _tell(pipe: Connection[Any, Any], outbox: queue.SimpleQueue[list[Happening]]) -> None:
+    """Tell what happened in a thread of its own, so that no step waits for an owner that is busy."""
+    try:
+        while True:
+            pipe.send(outbox.get())
+    except OSError:
+        os._exit(0)
+    except MemoryError:
+        traceback.print_exc()
+        os._exit(_OUT_OF_MEMORY)
 
 
 def _listen(pipe: Connection[Any, Any], orders: queue.SimpleQueue[tuple[Any, ...]]) -> None:

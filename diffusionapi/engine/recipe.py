@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +15,7 @@ from diffusionapi.engine.engine import EngineEvent, Rendered
 from diffusionapi.engine.img2img.canvas import prepare
 from diffusionapi.engine.img2img.ground import bare, begin
 from diffusionapi.engine.passes import passes
+from diffusionapi.engine.previews.glimpse import Glimpse
 from diffusionapi.engine.sampled import sampled
 from diffusionapi.engine.samplers.noise import SeededNoise
 from diffusionapi.engine.samplers.table import SAMPLERS
@@ -22,6 +23,7 @@ from diffusionapi.engine.upscalers import latent
 from diffusionapi.errors import Error
 
 if TYPE_CHECKING:
+    from diffusionapi.core.events import Step
     from diffusionapi.core.request import GenerationRequest
     from diffusionapi.engine.img2img.canvas import Canvas
     from diffusionapi.engine.img2img.ground import Ground
@@ -35,7 +37,7 @@ class Pause:
     """A generation says it between two pieces of long work, so that others go on and it can be cancelled."""
 
 
-Moment = EngineEvent | Call | Pause
+Moment = EngineEvent | Call | Pause | Glimpse
 """What a generation says next: what has happened, or what it asks. It is sent the answer to what it asked."""
 Moments = Generator[Moment, Tensor | None, Tensor]
 
@@ -107,14 +109,22 @@ def _denoise(scene: Scene, x: Tensor, noise: SeededNoise, run: Pass, ground: Gro
             answer = yield ground.call(weights, ask, words, request.guidance)
             assert answer is not None
             run.calls += 1
-            ask = sampler.send(ground.answered(answer))
-            yield run.told(run.plan.progress(run.calls, ask.level))
+            clean = ground.answered(answer)
+            ask = sampler.send(clean)
+            yield from _told(scene, clean, run, ground, run.plan.progress(run.calls, ask.level))
     except StopIteration as end:
         latents: Tensor = ground.joined(end.value)
-    yield run.told(1.0)
+    yield from _told(scene, latents, run, ground, 1.0)
     if not bool(torch.isfinite(latents).all()):
         raise NotANumber
     return latents
+
+
+def _told(scene: Scene, clean: Tensor, run: Pass, ground: Ground, share: float) -> Iterator[Glimpse | Step]:
+    """How far it is, and what it looks like there."""
+    told = run.told(share)
+    yield Glimpse(scene.model, clean, told, run.second, scene.request.final_size, ground.canvas)
+    yield told
 
 
 def _second_pass(scene: Scene, x: Tensor, run: Pass, workshop: Workshop) -> Moments:

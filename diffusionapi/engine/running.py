@@ -18,6 +18,8 @@ from diffusionapi.core.events import Cancelled, Failed, Failure
 from diffusionapi.engine import denoiser
 from diffusionapi.engine.denoiser import Call
 from diffusionapi.engine.engine import Rendered
+from diffusionapi.engine.previews.glimpse import Glimpse
+from diffusionapi.engine.previews.previewer import Previewer
 from diffusionapi.engine.recipe import Pause, generate
 from diffusionapi.errors import Error
 from diffusionapi.logs import about
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from diffusionapi.core.events import Preview
     from diffusionapi.core.request import GenerationRequest
     from diffusionapi.engine.engine import EngineEvent, Happening
     from diffusionapi.engine.recipe import Moment
@@ -38,9 +41,14 @@ _PATIENCE = 5.0
 """Seconds that pictures of other weights wait for their turn, at most, while the present ones go on."""
 
 
+_WAIT = 0.01
+"""How much longer than its network call a step may take for its preview to come with it."""
+
+
 @dataclass(slots=True, eq=False)
 class _Running:
     job_id: str
+    request: GenerationRequest
     moments: Generator[Moment, Tensor | None, None]
     asked: Call | None = None
     answer: Tensor | None = None
@@ -54,13 +62,22 @@ class DiffusionEngine:
         self._running: dict[str, _Running] = {}
         self._cancelled: list[str] = []
         self._current: Hashable = None
+        self._previewer = Previewer(workshop.device, workshop.decoders)
+        self._call_seconds = 0.0
+        """How long the last network call held up this thread."""
 
     def admit(self, job_id: str, request: GenerationRequest) -> None:
-        self._running[job_id] = _Running(job_id, generate(request, self._workshop))
+        self._running[job_id] = _Running(job_id, request, generate(request, self._workshop))
 
     def cancel(self, job_id: str) -> None:
         if job_id in self._running:
             self._cancelled.append(job_id)
+
+    def preview(self, job_id: str, on: bool) -> None:
+        if (one := self._running.get(job_id)) is None or not on:
+            self._previewer.forget(job_id)
+        elif not self._workshop.checks(one.request):
+            self._previewer.want(job_id)
 
     def step(self, timeout: float) -> list[Happening]:
         if not self._running:
@@ -77,12 +94,13 @@ class DiffusionEngine:
         for one in self._running.values():
             one.moments.close()
         self._running.clear()
+        self._previewer.close()
         self._workshop.close()
 
     def _take_cancelled(self) -> Iterator[str]:
         for job_id in self._cancelled:
             if (one := self._running.pop(job_id, None)) is not None:
-                one.moments.close()
+                self._end(one)
                 yield job_id
         self._cancelled.clear()
 
@@ -90,6 +108,8 @@ class DiffusionEngine:
 
     def _advance(self, one: _Running) -> Iterator[EngineEvent]:
         """Let a generation go on until it asks the network, or ends. It may be asking already."""
+        if preview := self._previewer.ready(one.job_id):
+            yield preview
         while one.asked is None:
             try:
                 moment = one.moments.send(one.answer)
@@ -102,16 +122,29 @@ class DiffusionEngine:
                 return
             if isinstance(moment, Pause):
                 return
+            if isinstance(moment, Glimpse):
+                yield from self._previewed(one, moment)
+                continue
             yield moment
             if isinstance(moment, Rendered):
-                one.moments.close()
-                del self._running[one.job_id]
+                self._end(one)
                 return
 
+    def _previewed(self, one: _Running, glimpse: Glimpse) -> Iterator[Preview]:
+        """Where a step takes seconds it is worth a wait: the next chance to tell is a step away."""
+        if self._previewer.offer(one.job_id, glimpse) and (
+            preview := self._previewer.ready(one.job_id, patience=_WAIT * self._call_seconds)
+        ):
+            yield preview
+
     def _fail(self, one: _Running, error: Exception) -> Failed:
-        self._running.pop(one.job_id, None)
-        one.moments.close()
+        self._end(one)
         return Failed(_failure(error, one.job_id))
+
+    def _end(self, one: _Running) -> None:
+        self._running.pop(one.job_id, None)
+        self._previewer.forget(one.job_id)
+        one.moments.close()
 
     # --- the network ------------------------------------------------------------------------------------
 
@@ -135,9 +168,11 @@ class DiffusionEngine:
         if not turn:
             return []
         calls = [one.asked for one in turn if one.asked is not None]
+        began = time.monotonic()
         try:
             self._workshop.activate(calls[0].weights)
             answers = denoiser.answer(calls)
+            self._call_seconds = time.monotonic() - began
         except torch.OutOfMemoryError as error:
             self._workshop.free_memory()
             if len(turn) == 1:

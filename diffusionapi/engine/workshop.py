@@ -19,6 +19,8 @@ from diffusionapi.engine.models.cache import ModelCache
 from diffusionapi.engine.models.hashes import Hashes
 from diffusionapi.engine.models.load import load
 from diffusionapi.engine.passes import passes
+from diffusionapi.engine.previews import colours
+from diffusionapi.engine.previews.tiny import TinyDecoders
 from diffusionapi.engine.prompts.cache import EncodedCache
 from diffusionapi.engine.prompts.embeddings import Embeddings
 from diffusionapi.engine.prompts.encode import PromptEncoder
@@ -26,7 +28,7 @@ from diffusionapi.engine.prompts.plan import Conditioning
 from diffusionapi.engine.samplers.levels import NoiseTable
 from diffusionapi.engine.scene import Scene, Side
 from diffusionapi.engine.upscalers.upscaler import Upscaler, Upscalers
-from diffusionapi.errors import BadRequest
+from diffusionapi.errors import BadRequest, Error
 from diffusionapi.infotext import grammar as infotext
 from diffusionapi.weights.lora_file import short_hash
 
@@ -64,6 +66,7 @@ class Workshop:
         self._upscalers = Upscalers(self.device)
         self._checkers: dict[Path, SafetyChecker] = {}
         self.uploads = Uploads(settings.path(settings.uploads_dir))
+        self.decoders = TinyDecoders(settings.path(settings.taesd_dir), self.device, self._dtype)
         self._scenes: weakref.WeakSet[Scene] = weakref.WeakSet()
 
     def _load(self, path: Path) -> LoadedModel:
@@ -77,6 +80,8 @@ class Workshop:
         )
         if self._stage:
             self._stage.take(model)
+            # Not in the thread of the previews: a VAE that comes drives out what is at work on the device.
+            model.colours = colours.known(model) or colours.fitted(model)
         # To read gigabytes takes seconds, and it is wanted only when the first picture is done.
         self._hashing.submit(self._hashes.of, model.path)
         return model
@@ -108,9 +113,7 @@ class Workshop:
 
     def safety_checker(self, request: GenerationRequest) -> SafetyChecker | None:
         """What looks at the picture in the end, None where nothing does."""
-        if request.safety == "off":
-            return None
-        folder = self._catalog.safety_checker(self._catalog.model(request.model, "model"))
+        folder = self._checker_of(request)
         if folder is None and request.safety == "required":
             raise BadRequest("safety", _NO_CHECKER)
         if folder is None:
@@ -120,6 +123,18 @@ class Workshop:
             device = torch.device("cpu") if self._stage else self.device
             self._checkers[folder] = safety.load(folder, device, pickles=self._settings.allow_pickles)
         return self._checkers[folder]
+
+    def checks(self, request: GenerationRequest) -> bool:
+        """Whether a safety checker has to see the picture before anybody else does."""
+        try:
+            return request.safety == "required" or self._checker_of(request) is not None
+        except Error:  # of a model that is gone, so there will be no picture either
+            return True
+
+    def _checker_of(self, request: GenerationRequest) -> Path | None:
+        if request.safety == "off":
+            return None
+        return self._catalog.safety_checker(self._catalog.model(request.model, "model"))
 
     def settings_text(self, request: GenerationRequest, scene: Scene) -> str:
         """What the picture's file says about itself."""

@@ -21,7 +21,7 @@ from diffusionapi.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from diffusionapi.core.request import Mask
+    from diffusionapi.core.request import Mask, Source
 
 _NEGATIVE = "Negative prompt:"
 _TAGS_ADDED = "Lora tags added"
@@ -51,7 +51,9 @@ _FIELDS = [one.name for one in dataclasses.fields(GenerationRequest) if one.name
 """What a text gives back. Of the others, two are said by the file, and the picture that one began with is
 not in it: the text says how it was used, in A1111's words."""
 
+_RESIZES = {"crop": "Crop and resize", "fill": "Resize and fill"}
 _CONTENTS = {"blurred": "fill", "noise": "latent noise", "blank": "latent nothing"}
+"""What the way that needs no word, "Just resize" and "original", leaves."""
 
 _PAIR = re.compile(r'(\w[\w /-]*):[ \t]*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _TAG = re.compile(r" ?<lora:([^<>:\n]+):([^<>:\n]+)(?::([^<>:\n]+))?>\Z")
@@ -161,11 +163,19 @@ def _pairs(request: GenerationRequest, facts: Facts) -> dict[str, str]:
         "Hires upscaler": hires.upscaler if hires else None,
         "Refiner": _with_hash(refiner.model, facts.refiner_hash) if refiner else None,
         "Refiner switch at": _number(refiner.switch_at) if refiner else None,
+        "Resize mode": _resize_mode(source) if source else None,
         **_mask_pairs(source.mask if source else None),
         "Lora hashes": hashes or None,
         "Version": f"diffusionapi {diffusionapi.__version__}",
     }
     return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _resize_mode(source: Source) -> str | None:
+    """In the words of A1111's page, which does not write them. What is painted at the masked part's own size
+    comes from a picture that keeps its own."""
+    resized = source.mask is None or not source.mask.only_masked
+    return _RESIZES.get(source.resize) if resized else None
 
 
 def _mask_pairs(mask: Mask | None) -> dict[str, str | None]:

@@ -11,16 +11,18 @@ from urllib.parse import unquote, urlsplit
 
 from diffusionapi.errors import BadPicture, NotFetched, PictureGone, UnknownPicture
 from diffusionapi.intake import given as forms
-from diffusionapi.intake.fetch import Fetcher, Refused
+from diffusionapi.intake.fetch import Fetcher
 from diffusionapi.intake.header import NoPicture, header_of
+from diffusionapi.net.guarded import Refused
+from diffusionapi.net.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from diffusionapi.blobs.folder import FolderBlobs
     from diffusionapi.blobs.uploads import Uploads
-    from diffusionapi.intake.fetch import Resolver
     from diffusionapi.intake.pictures import Kind
+    from diffusionapi.net.guarded import Resolver
     from diffusionapi.settings import Settings
 
     Own = Callable[[str], bytes | None]
@@ -32,8 +34,6 @@ T = TypeVar("T")
 _DECODERS = 2
 """Pictures decoded at once: each takes up to 16 bytes a pixel for a moment."""
 _LONGEST_URL = 8192
-_SHOWN = 200
-"""Characters of a URL in the log."""
 
 
 class Intake:
@@ -129,7 +129,7 @@ class Intake:
                 raise Refused(f"it has {len(url)} characters")
             return await self._used(await self._fetcher.fetch(url), use, field)
         except (Refused, BadPicture) as problem:
-            log.info("no picture from %s: %s", _shown(url), problem)
+            log.info("no picture from %s: %s", shown(url), problem)
         raise NotFetched(
             field,
             "no picture could be had from this URL; it has to lead to a PNG, JPEG or WebP of at most "
@@ -168,9 +168,3 @@ def _path_of_ours(given: str, bases: tuple[str, ...]) -> str | None:
 def _host(netloc: str) -> str:
     """To compare by: whoever ends TLS before us makes https of http, so the usual ports are all one."""
     return netloc.lower().removesuffix(":80").removesuffix(":443")
-
-
-def _shown(url: str) -> str:
-    """A URL for the log: without query, name and password, which may hold secrets."""
-    scheme, _, rest = url.partition("?")[0].partition("#")[0].partition("://")
-    return repr(f"{scheme}://{rest.rpartition('@')[2]}"[:_SHOWN])

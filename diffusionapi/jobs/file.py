@@ -5,6 +5,7 @@
 {id}.json       the progress, replaced at every event; absent until somebody starts
 {id}.cancel     its client took the job back while a worker held it
 index.sqlite    the order of the jobs (index.py), derived from the files
+previews/       what running jobs look like now (previews.py); nothing is lost with it
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import TYPE_CHECKING
 from diffusionapi import files
 from diffusionapi.core.events import Cancelled, Failed, Failure
 from diffusionapi.core.job import JobState, Progress, Ticket
-from diffusionapi.errors import DamagedJob, JobEnded, UnknownJob
+from diffusionapi.errors import DamagedJob, JobEnded, JobExists, UnknownJob
 from diffusionapi.jobs import codec
 from diffusionapi.jobs.index import Index, Place, Row
+from diffusionapi.jobs.previews import FilePreviews
 from diffusionapi.jobs.store import (
     ADOPT_AFTER,
     KEY_SECONDS,
@@ -36,7 +38,7 @@ from diffusionapi.jobs.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
 _ID = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 _TICKET_SUFFIX = "_job.json"
@@ -53,22 +55,34 @@ class FileJobStore(JobStore):
         self._changed = threading.Condition()
         self._changes = 0
         self._held: set[str] = set()
+        self.previews = FilePreviews(folder / "previews")
         self._adopt(everything=self._index.fresh)
 
     # --- what clients ask -------------------------------------------------------------------------------
 
     def submit(self, ticket: Ticket, *, limit: int, key: IdempotencyKey | None = None) -> str:
-        if earlier := self._index.precheck(limit=limit, key=key):
+        if earlier := self._index.precheck(1, limit=limit, key=key):
             return earlier
-        path = self._ticket_file(ticket.id)
-        files.write(path, codec.write_ticket(ticket, key), durable=True)
+        return self._submit([ticket], limit, key)
+
+    def submit_all(self, tickets: Sequence[Ticket], *, limit: int) -> None:
+        self._index.precheck(len(tickets), limit=limit, key=None)
+        self._submit(tickets, limit, None)
+
+    def _submit(self, tickets: Sequence[Ticket], limit: int, key: IdempotencyKey | None) -> str:
+        """Keep the files, then their places in the line; the id of the first, or of the job with the key."""
+        kept, written = "", list[Path]()
         try:
-            kept = self._index.add(ticket.id, ticket.created_at, limit=limit, key=key)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        if kept != ticket.id:
-            path.unlink(missing_ok=True)
+            for one in tickets:
+                path = self._ticket_file(one.id)
+                if path.exists() or not files.create(path, codec.write_ticket(one, key)):
+                    raise JobExists(one.id)
+                written.append(path)
+            kept = self._index.add([(one.id, one.created_at) for one in tickets], limit=limit, key=key)
+        finally:
+            if kept != tickets[0].id:
+                for path in written:
+                    path.unlink(missing_ok=True)
         self.wake()
         return kept
 
@@ -155,8 +169,9 @@ class FileJobStore(JobStore):
 
     def _lock(self, job_id: str) -> int | None:
         """A descriptor that holds the job's lock, unless somebody else does."""
+        path = self._ticket_file(job_id)
         try:
-            descriptor = os.open(self._ticket_file(job_id), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             self._index.remove(job_id)
             return None
@@ -165,7 +180,11 @@ class FileJobStore(JobStore):
         except BlockingIOError:
             os.close(descriptor)
             return None
-        if os.fstat(descriptor).st_nlink == 0:  # forgotten between the two calls
+        try:
+            there = os.path.samestat(os.fstat(descriptor), path.stat())
+        except FileNotFoundError:
+            there = False
+        if not there:  # forgotten between the two calls
             os.close(descriptor)
             return None
         return descriptor
@@ -224,6 +243,7 @@ class FileJobStore(JobStore):
         now = time.time()
         self._index.expire(gone_before=now - TOMBSTONE_SECONDS, keys_before=now - KEY_SECONDS)
         files.remove_leftovers(self.folder, older_than=now - 3600)
+        self.previews.sweep()
         self._adopt(everything=False)
         return len(expired)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from diffusionapi.errors import KeyReused, QueueFull, StorageFull, StorageUnavailable
+from diffusionapi.errors import JobExists, KeyReused, QueueFull, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,28 +98,38 @@ class Index:
                     self._db.rollback()
                 raise _storage_error(error) from error
 
-    def add(self, job_id: str, created: float, *, limit: int, key: IdempotencyKey | None) -> str:
-        """Put a job at the end of the line; the id of the earlier job when `key` was used before."""
+    def add(self, jobs: list[tuple[str, float]], *, limit: int, key: IdempotencyKey | None) -> str:
+        """Put jobs (id, created) at the end of the line, all or none; the id of the first, or of the earlier
+        job when `key` was used before."""
+        first, created = jobs[0]
         with self._use(write=True) as db:
             if key is not None and (earlier := self._earlier(db, key)):
                 return earlier
-            self._check_room(db, limit)
-            db.execute(
-                "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, 'waiting', ?, ?)",
-                (job_id, created, created),
-            )
+            self._check_room(db, len(jobs), limit)
+            for one in jobs:
+                self._add(db, *one)
             if key is not None:
                 db.execute(
-                    "INSERT INTO keys VALUES (?, ?, ?, ?)", (key.value, key.fingerprint, job_id, created)
+                    "INSERT INTO keys VALUES (?, ?, ?, ?)", (key.value, key.fingerprint, first, created)
                 )
-        return job_id
+        return first
 
-    def precheck(self, *, limit: int, key: IdempotencyKey | None) -> str | None:
+    @staticmethod
+    def _add(db: sqlite3.Connection, job_id: str, created: float) -> None:
+        """One is in the line already if somebody has taken in its file since it was written."""
+        db.execute(
+            "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, 'waiting', ?, ?)",
+            (job_id, created, created),
+        )
+        if db.execute("SELECT place FROM jobs WHERE id = ?", (job_id,)).fetchone()[0] == "gone":
+            raise JobExists(job_id)
+
+    def precheck(self, count: int, *, limit: int, key: IdempotencyKey | None) -> str | None:
         """What `add` would refuse or answer, asked before anything is written."""
         with self._use(write=False) as db:
             if key is not None and (earlier := self._earlier(db, key)):
                 return earlier
-            self._check_room(db, limit)
+            self._check_room(db, count, limit)
         return None
 
     @staticmethod
@@ -132,8 +142,8 @@ class Index:
         return str(row[1])
 
     @staticmethod
-    def _check_room(db: sqlite3.Connection, limit: int) -> None:
-        if _count(db, "waiting") >= limit:
+    def _check_room(db: sqlite3.Connection, count: int, limit: int) -> None:
+        if _count(db, "waiting") + count > limit:
             raise QueueFull(limit, _RETRY_AFTER)
 
     def adopt(self, rows: list[Row]) -> list[str]:

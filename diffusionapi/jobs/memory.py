@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.core.events import Cancelled
 from diffusionapi.core.job import JobState, Progress, Ticket
-from diffusionapi.errors import JobEnded, KeyReused, QueueFull, UnknownJob
+from diffusionapi.errors import JobEnded, JobExists, KeyReused, QueueFull, UnknownJob
+from diffusionapi.jobs.previews import MemoryPreviews
 from diffusionapi.jobs.store import (
     KEY_SECONDS,
     TOMBSTONE_SECONDS,
@@ -22,7 +23,7 @@ from diffusionapi.jobs.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
 _RETRY_AFTER = 5
 
@@ -45,6 +46,7 @@ class MemoryJobStore(JobStore):
         self._keys: dict[str, tuple[float, IdempotencyKey, str]] = {}
         self._changed = threading.Condition(threading.RLock())
         self._changes = 0
+        self.previews = MemoryPreviews()
 
     def submit(self, ticket: Ticket, *, limit: int, key: IdempotencyKey | None = None) -> str:
         with self._changed:
@@ -53,15 +55,23 @@ class MemoryJobStore(JobStore):
                 if earlier.fingerprint != key.fingerprint:
                     raise KeyReused
                 return job_id
-            if len(self._waiting) >= limit:
-                raise QueueFull(limit, _RETRY_AFTER)
-            self._newest += 1
-            self._jobs[ticket.id] = _Kept(ticket, Progress(), self._newest)
-            self._waiting[ticket.id] = None
+            self.submit_all([ticket], limit=limit)
             if key is not None:
                 self._keys[key.value] = (ticket.created_at, key, ticket.id)
-            self.wake()
             return ticket.id
+
+    def submit_all(self, tickets: Sequence[Ticket], *, limit: int) -> None:
+        with self._changed:
+            for one in tickets:
+                if one.id in self._jobs or one.id in self._graves:
+                    raise JobExists(one.id)
+            if len(self._waiting) + len(tickets) > limit:
+                raise QueueFull(limit, _RETRY_AFTER)
+            for one in tickets:
+                self._newest += 1
+                self._jobs[one.id] = _Kept(one, Progress(), self._newest)
+                self._waiting[one.id] = None
+            self.wake()
 
     def progress(self, job_id: str) -> Progress:
         return self._kept(job_id).progress
@@ -148,6 +158,7 @@ class MemoryJobStore(JobStore):
     def sweep(self, *, ended_before: float) -> int:
         with self._changed:
             now = time.time()
+            self.previews.sweep()
             expired = self.ended(before=ended_before)
             for job_id in expired:
                 self.forget(job_id)

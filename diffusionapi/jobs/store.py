@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from diffusionapi.core.events import Event
     from diffusionapi.core.job import Progress, Ticket
+    from diffusionapi.jobs.previews import Previews
 
 ADOPT_AFTER = 5.0
 """Seconds after which a job file that no submit finished is taken in as a job."""
@@ -76,11 +77,22 @@ class Claim:
 class JobStore(ABC):
     """What the service and the workers ask of a store. Errors are those of `diffusionapi.errors`."""
 
+    previews: Previews
+    """They reach as far as the jobs do."""
+
     @abstractmethod
     def submit(self, ticket: Ticket, *, limit: int, key: IdempotencyKey | None = None) -> str:
         """Keep a job and give its id: an earlier job's id when `key` was used for the same request before.
 
-        Raises QueueFull when `limit` jobs wait already, KeyReused when `key` named another request.
+        Raises QueueFull when `limit` jobs wait already, KeyReused when `key` named another request, JobExists
+        when a job of this id is there, or was a short while ago.
+        """
+
+    @abstractmethod
+    def submit_all(self, tickets: Sequence[Ticket], *, limit: int) -> None:
+        """Keep all of these jobs, one behind the other, or none of them: nobody starts one before all are in.
+
+        Raises QueueFull when there is not room for all, JobExists as `submit` does.
         """
 
     @abstractmethod

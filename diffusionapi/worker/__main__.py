@@ -11,9 +11,12 @@ import sys
 import threading
 
 from diffusionapi import logs, start
+from diffusionapi.api.outgoing import outgoing
+from diffusionapi.auth.clients import Clients
 from diffusionapi.blobs.folder import FolderBlobs
 from diffusionapi.errors import Misconfigured, StorageUnavailable
 from diffusionapi.jobs.open import open_store
+from diffusionapi.webhooks.courier import Courier
 from diffusionapi.worker.pool import WorkerPool
 
 log = logging.getLogger("diffusionapi.worker")
@@ -23,8 +26,8 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="python -m diffusionapi.worker",
         description="Work on the jobs of JOB_STORE until the process is told to stop. Settings come from the "
-        "environment and .env; `python -m diffusionapi.settings` prints them. WORKERS=0 is for servers: "
-        "here it is as good as empty.",
+        "environment and .env; `.venv/bin/python -m diffusionapi.settings` prints them. WORKERS=0 is for "
+        "servers: here it is as good as empty.",
     ).parse_args()
     try:
         settings = start.load()
@@ -39,13 +42,17 @@ def main() -> None:
         for doubt in start.doubts(settings):
             log.warning(doubt)
         store = open_store(settings)
-        pool = WorkerPool(settings, store, FolderBlobs(settings.path(settings.outputs_dir)), slots=None)
+        blobs = FolderBlobs(settings.path(settings.outputs_dir))
+        pool = WorkerPool(settings, store, blobs, slots=None)
+        clients = Clients(settings)
+        courier = Courier(settings, store, blobs, outgoing(clients, store))
     except (Misconfigured, StorageUnavailable) as error:
         sys.exit(error.sentence)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     pool.start()
+    courier.start()
     log.info(
         "%s-%d works on %s with the engine %r",
         socket.gethostname(),
@@ -55,7 +62,10 @@ def main() -> None:
     )
     stop.wait()
     pool.stop()
+    courier.stop()
     pool.join()
+    courier.join()
+    clients.close()
     store.close()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.engine.build import BUILD, devices
 from diffusionapi.engine.process import ProcessEngine
-from diffusionapi.worker.slot import Slot
+from diffusionapi.jobs.slot import Slot
 from diffusionapi.worker.worker import Worker
 
 if TYPE_CHECKING:

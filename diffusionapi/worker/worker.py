@@ -19,6 +19,7 @@ from diffusionapi.core.events import (
     Finished,
     Phase,
     Picture,
+    Preview,
     Queued,
     Saving,
     Started,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
     from diffusionapi.blobs.folder import FolderBlobs
     from diffusionapi.engine.engine import Engine, EngineEvent
+    from diffusionapi.jobs.slot import Slot
     from diffusionapi.jobs.store import Claim, JobStore
-    from diffusionapi.worker.slot import Slot
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class _Run:
     began: float
     deadline: float
     cancelling: bool = False
+    previewing: bool = False
 
     @property
     def id(self) -> str:
@@ -205,12 +207,15 @@ class Worker(threading.Thread):
         return True
 
     def _enforce(self, engine: Engine) -> None:
-        """Pass on cancels; end what takes too long."""
+        """Pass on cancels and wishes for previews; end what takes too long."""
         now = time.monotonic()
         for run in self._runs.values():
             if not run.cancelling and run.claim.cancel_requested():
                 run.cancelling = True
                 engine.cancel(run.id)
+            if run.previewing is not (wanted := self._store.previews.wanted(run.id)):
+                run.previewing = wanted
+                engine.preview(run.id, wanted)
             if now > run.deadline:
                 raise _Overdue(run.id, self._job_timeout)
 
@@ -223,6 +228,8 @@ class Worker(threading.Thread):
                     run.claim.record(event)
                 except StorageUnavailable as error:
                     log.warning("progress not written: %s", error.sentence, extra=about(run.id))
+            case Preview():
+                self._store.previews.put(run.id, event)
             case Rendered():
                 self._finish(run, event)
             case Failed() | Cancelled():
@@ -280,7 +287,7 @@ class Worker(threading.Thread):
                 )
                 if isinstance(death, _Overdue):
                     sentence = f"Given up after {MAX_CRASHES} attempts; the last time {death.sentence}"
-                self._end(run, Failed(Failure("engine_died", sentence)))
+                self._end(run, Failed(Failure(death.code, sentence)))
             else:
                 log.warning("queued again: %s", death.sentence, extra=about(run.id))
                 self._requeue(run, "crashed")
@@ -298,6 +305,7 @@ class Worker(threading.Thread):
 
     def _drop(self, run: _Run) -> None:
         del self._runs[run.id]
+        self._store.previews.drop(run.id)
         run.claim.release()
 
     def _insist(self, run: _Run, write: Callable[[], object]) -> None:

@@ -48,6 +48,10 @@ class Dialect(ABC):
     """Why it refuses nobody; empty for a dialect with credentials."""
     names: ClassVar[dict[str, str]] = {}
     """What it calls prompt, steps, seed, model, where it calls them otherwise."""
+    lacks: ClassVar[frozenset[str]] = frozenset()
+    """Which of these its clients cannot say."""
+    nameless: ClassVar[str] = ""
+    """Why nobody can ask for another one's job; empty where jobs have names that can be told."""
 
     def __init__(self, server: Server) -> None:
         self.server = server

@@ -13,7 +13,7 @@ import httpx2 as httpx
 import psutil
 import pytest
 
-from tests.server import Server, wait_until
+from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ class StubbornClient(threading.Thread):
     """Submits some jobs, each under a key of its own, again and again until it was accepted."""
 
     def __init__(self, server: Server, numbers: range, jobs: dict[int, str]) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self._server, self._numbers, self._jobs = server, numbers, jobs
 
     def run(self) -> None:
@@ -37,7 +37,7 @@ class StubbornClient(threading.Thread):
             }
             while number not in self._jobs:
                 try:
-                    answer = httpx.post(
+                    answer = WEB.post(
                         f"{self._server.url}/txt2img",
                         json=body,
                         headers={"Idempotency-Key": f"job-{number}"},

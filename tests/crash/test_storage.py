@@ -7,10 +7,9 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-import httpx2 as httpx
 import pytest
 
-from tests.server import Server, wait_until
+from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,7 @@ def test_a_full_disk_refuses_jobs_with_507_and_the_server_goes_on_when_there_is_
         with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
             while True:
                 file.write(b"\0" * 4096)
-        answers = [httpx.post(f"{server.url}/txt2img", json={"prompt": "x"}, timeout=30) for _ in range(3)]
+        answers = [WEB.post(f"{server.url}/txt2img", json={"prompt": "x"}, timeout=30) for _ in range(3)]
         assert {answer.status_code for answer in answers} == {507}
         assert "No space left" in answers[0].json()["error"]
         assert server.get("/readyz").status_code == 503
@@ -67,7 +66,7 @@ def test_a_queue_folder_that_vanishes_is_a_503_and_not_the_end(tmp_path: Path) -
     with Server(tmp_path, fake_step_seconds=0.001) as server:
         assert server.result(server.submit(steps=1))["state"] == "done"
         (tmp_path / "queue").rename(tmp_path / "elsewhere")
-        answer = httpx.post(f"{server.url}/txt2img", json={"prompt": "x"}, timeout=30)
+        answer = WEB.post(f"{server.url}/txt2img", json={"prompt": "x"}, timeout=30)
         assert answer.status_code == 503
         assert answer.json()["status"] == "error"
         assert server.get("/hello").status_code == 200

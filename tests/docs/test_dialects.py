@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tests.server import Server
 
 PAGES = sorted((PROJECT / "docs" / "dialects").glob("*.md"))
-ACCOUNTS = {"tasks-0-python"}
-"""Programs that want a server of their own; tests/api/tasks/test_docs.py runs them."""
+ACCOUNTS = {"stream-0-python", "tasks-0-python", "backlog-0-python", "backlog-3-python"}
+"""Programs that want a server of their own; test_docs.py of their dialect runs them."""
 BLOCKS = [
     pytest.param(kind, text, id=f"{page.stem}-{number}-{kind}")
     for page in PAGES

@@ -99,3 +99,12 @@ def latents_of(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 
     monkeypatch.setattr(autoencoder, "decode", watched)
     return seen
+
+
+def pixels(one: Image.Image) -> np.ndarray[Any, Any]:
+    return np.asarray(one, dtype=float)
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Mean absolute difference of two pictures in levels of 0..255."""
+    return float(np.abs(pixels(one) - pixels(other)).mean())

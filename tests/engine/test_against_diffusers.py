@@ -66,6 +66,13 @@ def theirs(pipeline: Any, sampler: str, guidance: float, size: int) -> Tensor:
     return latents
 
 
+def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, **asked: Any) -> Tensor:
+    seen = latents_of(monkeypatch)
+    engine = make_engine(make_house(tmp_path, {"mini": folder}))
+    render(engine, model="mini", prompt=PROMPT, negative_prompt=NEGATIVE, steps=STEPS, **asked)
+    return seen[-1]
+
+
 def distance(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).norm() / theirs.norm())
 
@@ -88,18 +95,8 @@ def test_sd_latents_equal_those_of_the_pipeline(
     folder = request.getfixturevalue(f"{model}_folder")
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
     expected = theirs(pipeline, sampler, guidance, 64)
-    seen = latents_of(monkeypatch)
-    render(
-        make_engine(make_house(tmp_path, {"mini": folder})),
-        model="mini",
-        prompt=PROMPT,
-        negative_prompt=NEGATIVE,
-        sampler=sampler,
-        schedule=schedule,
-        steps=STEPS,
-        guidance=guidance,
-    )
-    assert distance(seen[-1], expected) < 1e-4
+    drawn = ours(monkeypatch, tmp_path, folder, sampler=sampler, schedule=schedule, guidance=guidance)
+    assert distance(drawn, expected) < 1e-4
 
 
 @pytest.mark.parametrize(("sampler", "schedule"), [("Euler", "default"), ("DDIM", "own")])
@@ -108,17 +105,5 @@ def test_sdxl_latents_equal_those_of_the_pipeline(
 ) -> None:
     pipeline = StableDiffusionXLPipeline.from_pretrained(sdxl_folder, dtype=torch.float32)
     expected = theirs(pipeline, sampler, 6.0, 128)
-    seen = latents_of(monkeypatch)
-    render(
-        make_engine(make_house(tmp_path, {"mini": sdxl_folder})),
-        model="mini",
-        prompt=PROMPT,
-        negative_prompt=NEGATIVE,
-        sampler=sampler,
-        schedule=schedule,
-        steps=STEPS,
-        guidance=6.0,
-        width=128,
-        height=128,
-    )
-    assert distance(seen[-1], expected) < 1e-4
+    asked = {"sampler": sampler, "schedule": schedule, "guidance": 6.0, "width": 128, "height": 128}
+    assert distance(ours(monkeypatch, tmp_path, sdxl_folder, **asked), expected) < 1e-4

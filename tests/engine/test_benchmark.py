@@ -11,7 +11,7 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import UNet2DConditionModel
 
-from benchmarks import engine, roofline
+from benchmarks import engine, previews, roofline
 from diffusionapi.weights import folders
 from diffusionapi.weights.families import CONFIGS
 
@@ -84,3 +84,15 @@ def test_it_runs_on_a_gpu(tmp_path: Path, sd1_folder: Path) -> None:
     assert found["pictures per second, 8 different ones at once"] > 0
     assert found["pictures per second, 32 different ones at once"] > 0
     assert roofline.product(torch.device("cuda"), torch.bfloat16) > roofline.product(CPU, torch.float32)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_it_measures_what_previews_cost(batch: int, tmp_path: Path, sd1_folder: Path) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", default=str(tmp_path))
+    previews.add_options(parser)
+    arguments = ["--model", str(sd1_folder), "--size", "64", "--steps", "8", "--rounds", "1"]
+    arguments += ["--device", "cpu", "--precision", "fp32", "--batch", str(batch), "--threads", "1"]
+    found = {one.name.strip(): one.value for one in previews.run(parser.parse_args(arguments))}
+    assert found["the latter to the former"] > 0.1
+    assert found["previews of it"] >= 1

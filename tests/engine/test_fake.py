@@ -5,19 +5,21 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from diffusionapi.blobs.uploads import Uploads
-from diffusionapi.core.events import Cancelled, Failed, Phase, Sampled, Step
+from diffusionapi.core.events import Cancelled, Failed, Phase, Preview, Sampled, Step
 from diffusionapi.core.request import Hires, Mask, Source
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.engine.fake import FakeEngine
+from diffusionapi.infotext.files import texts
+from diffusionapi.infotext.grammar import Facts, write
 from tests.factories import a_request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.core.request import FileType, GenerationRequest
     from diffusionapi.engine.engine import EngineEvent
 
 
@@ -54,10 +56,71 @@ def test_the_second_pass_is_the_second_half() -> None:
     ]
 
 
+def watched(request: GenerationRequest, *, checks: bool = False) -> list[EngineEvent]:
+    with closing(FakeEngine(capacity=1, step_seconds=0.03, checks=checks)) as engine:
+        engine.admit("a", request)
+        engine.preview("a", True)
+        events: list[EngineEvent] = []
+        while not events or events[-1].kind not in ("rendered", "failed", "cancelled"):
+            events += [event for _, event in engine.step(0)]
+    return events
+
+
+def test_previews_come_before_their_steps_and_no_more_than_ten_a_second() -> None:
+    request = a_request(steps=12, width=96, hires=Hires(2.0, "Latent", 4, 0.4))
+    events = watched(request)
+    previews = [event for event in events if isinstance(event, Preview)]
+    assert 2 <= len(previews) <= 6
+    for one in previews:
+        told = events[events.index(one) + 1]
+        assert isinstance(told, Step)
+        assert (one.step, one.steps) == (told.step, told.steps)
+        made = Image.open(io.BytesIO(one.content))
+        assert (made.format, made.size) == ("JPEG", (192, 128))
+        assert (one.width, one.height) == made.size
+
+
+def test_previews_come_nearer_to_the_picture() -> None:
+    events = watched(a_request(steps=14))
+    last = events[-1]
+    assert isinstance(last, Rendered)
+    final = Image.open(io.BytesIO(last.content)).convert("RGB")
+    far = [
+        ImageStat.Stat(ImageChops.difference(final, Image.open(io.BytesIO(one.content)))).rms[0]
+        for one in events
+        if isinstance(one, Preview)
+    ]
+    assert far == sorted(far, reverse=True)
+    assert far[-1] < far[0] / 2
+
+
+def test_nobody_sees_previews_who_wants_none_or_before_a_checker_has() -> None:
+    assert not any(isinstance(event, Preview) for event in run(a_request(steps=30)))
+    seen = watched(a_request(steps=8, safety="available"), checks=True)
+    assert not any(isinstance(event, Preview) for event in seen)
+    with closing(FakeEngine(capacity=1, step_seconds=0.0)) as engine:
+        engine.preview("unknown", True)
+        engine.admit("a", a_request(steps=50))
+        engine.preview("a", True)
+        assert [event.kind for _, event in engine.step(0)] == ["phase"]
+        engine.preview("a", False)
+        assert [event.kind for _, event in engine.step(0)] == ["step"]
+
+
 @pytest.mark.parametrize(("file_type", "kind"), [("png", "PNG"), ("jpg", "JPEG")])
 def test_the_picture_has_the_size_and_type_that_were_asked_for(file_type: str, kind: str) -> None:
     made = picture(a_request(width=96, height=64, file_type=file_type, hires=Hires(1.5, "Latent", 1, 0.4)))
     assert (made.format, made.size) == (kind, (144, 96))
+
+
+@pytest.mark.parametrize("file_type", ["png", "jpg"])
+def test_its_file_says_how_it_was_made_as_a_real_one_does(file_type: FileType) -> None:
+    request = a_request(prompt="a fox", file_type=file_type)
+    last = run(request)[-1]
+    assert isinstance(last, Rendered)
+    found = texts(last.content)
+    assert found is not None
+    assert found.settings == write(request, Facts())
 
 
 def test_the_same_request_gives_the_same_picture_and_another_seed_another() -> None:

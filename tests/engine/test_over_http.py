@@ -6,11 +6,10 @@ import base64
 import io
 from typing import TYPE_CHECKING, Any
 
-import httpx2 as httpx
 import pytest
 from PIL import Image
 
-from tests.server import Server
+from tests.server import WEB, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +86,7 @@ def test_sdxl_with_a_refiner_and_hires_shows_both_phases(studio: Server) -> None
 
 def test_a_refiner_for_another_family_is_refused_with_a_sentence(studio: Server) -> None:
     body = SMALL | {"prompt": "a lighthouse", "refiner_checkpoint": "mini-refiner"}
-    answer = httpx.post(f"{studio.url}/txt2img", json=body)
+    answer = WEB.post(f"{studio.url}/txt2img", json=body)
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("refiner_checkpoint: a refiner goes with SDXL models only")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from diffusionapi.core.events import Cancelled, Phase, Step
+from diffusionapi.core.events import Cancelled, Phase, Preview, Step
 from diffusionapi.engine.build import BUILD
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.engine.process import ProcessEngine
@@ -46,6 +46,28 @@ def test_it_renders_like_an_engine_in_this_process(engine: ProcessEngine) -> Non
     assert {job_id for job_id, _ in happened} == {"a"}
     assert isinstance(happened[0][1], Phase)
     assert isinstance(happened[-1][1], Rendered)
+
+
+def test_previews_come_from_the_child_when_they_are_asked_for(settings: Settings) -> None:
+    slow = settings.model_copy(update={"fake_step_seconds": 0.05, "max_batch": 2})
+    with closing(ProcessEngine(BUILD, slow)) as engine:
+        for job_id in ("a", "b"):
+            engine.admit(job_id, a_request(steps=8))
+        engine.preview("a", True)
+        happened = until_ended(engine)
+    previews = [(job_id, event) for job_id, event in happened if isinstance(event, Preview)]
+    assert len(previews) >= 2
+    assert {job_id for job_id, _ in previews} == {"a"}
+
+
+def test_an_owner_that_does_not_listen_holds_up_no_step(settings: Settings) -> None:
+    """It comes to its end, and to ours, though its previews are more than a pipe holds."""
+    large = a_request(width=1024, height=1024, steps=80, prompt="#crash@80")
+    with closing(ProcessEngine(BUILD, settings.model_copy(update={"fake_step_seconds": 0.02}))) as engine:
+        engine.admit("a", large)
+        engine.preview("a", True)
+        child = psutil.Process(engine.pid)
+        wait_until(lambda: child.status() == psutil.STATUS_ZOMBIE, 20)
 
 
 def test_it_tells_how_much_room_it_has(engine: ProcessEngine) -> None:

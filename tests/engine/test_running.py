@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,47 +11,14 @@ from diffusionapi.core.events import Cancelled, Failed, Phase, Sampled, Step
 from diffusionapi.core.request import Hires, Refiner
 from diffusionapi.engine import denoiser
 from diffusionapi.engine.engine import Rendered
-from tests.engine.rendering import latents_of, make_engine, make_house, picture, render, run
+from tests.engine.rendering import difference, latents_of, picture, render, run
 from tests.factories import a_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-
-    from PIL import Image
 
     from diffusionapi.engine.denoiser import Call
     from diffusionapi.engine.running import DiffusionEngine
-    from diffusionapi.settings import Settings
-
-
-@pytest.fixture
-def house(tmp_path: Path, sd1_folder: Path, sdxl_folder: Path, refiner_folder: Path) -> Settings:
-    return make_house(tmp_path, {"sd1": sd1_folder, "sdxl": sdxl_folder, "refiner": refiner_folder})
-
-
-@pytest.fixture
-def engine(house: Settings) -> DiffusionEngine:
-    return make_engine(house)
-
-
-@pytest.fixture
-def group_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pictures each network call was for."""
-    sizes: list[int] = []
-    answer = denoiser.answer
-
-    def counted(calls: Sequence[Call]) -> list[torch.Tensor]:
-        sizes.append(len(calls))
-        return answer(calls)
-
-    monkeypatch.setattr(denoiser, "answer", counted)
-    return sizes
-
-
-def difference(one: Image.Image, other: Image.Image) -> float:
-    """Mean absolute difference of two pictures in levels of 0..255."""
-    return float(np.abs(np.asarray(one, dtype=float) - np.asarray(other, dtype=float)).mean())
 
 
 MIXED: dict[str, dict[str, Any]] = {
@@ -68,10 +34,10 @@ def test_a_picture_alone_is_the_same_bit_for_bit_each_time(engine: DiffusionEngi
     assert first == again
 
 
-def test_pictures_in_company_equal_those_alone(engine: DiffusionEngine, group_sizes: list[int]) -> None:
+def test_pictures_in_company_equal_those_alone(engine: DiffusionEngine, asked: list[list[Call]]) -> None:
     requests = {name: a_request(model="sd1", **fields) for name, fields in MIXED.items()}
     together = run(engine, **requests)
-    assert max(group_sizes) >= 3
+    assert max(map(len, asked)) >= 3
     for name, request in requests.items():
         alone = picture(run(engine, it=request)["it"])
         assert difference(picture(together[name]), alone) < 1
@@ -86,18 +52,16 @@ def test_a_picture_that_joins_later_does_not_wait_for_the_first_to_end(engine: D
     while not told or told[-1] != "short":
         told += [name for name, event in engine.step(0) if isinstance(event, Rendered)]
     assert told == ["short"]
-    engine.close()
 
 
 def test_what_has_happened_is_told_before_the_next_network_call(
-    engine: DiffusionEngine, group_sizes: list[int]
+    engine: DiffusionEngine, asked: list[list[Call]]
 ) -> None:
     engine.admit("it", a_request(model="sd1", steps=5))
     told: list[object] = []
     while not any(isinstance(event, Step) for event in told):
         told += [event for _, event in engine.step(0)]
-    assert len(group_sizes) == 1
-    engine.close()
+    assert len(asked) == 1
 
 
 def test_cancelling_one_leaves_its_neighbours_as_they_were(engine: DiffusionEngine) -> None:
@@ -128,7 +92,6 @@ def test_pictures_of_other_weights_take_turns_under_a_bound(
     while "other" not in told:
         told += [name for name, event in engine.step(0) if isinstance(event, Rendered)]
     assert "long" not in told
-    engine.close()
 
 
 def test_a_failure_ends_its_own_picture_and_no_other(engine: DiffusionEngine) -> None:
@@ -210,20 +173,11 @@ def test_progress_rises_through_both_passes_to_the_whole(engine: DiffusionEngine
     assert picture(events).size == (96, 96)
 
 
-def test_the_refiner_takes_over_by_noise_level(
-    engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, float]] = []
-    answer = denoiser.answer
-
-    def watched(calls: Sequence[Call]) -> list[torch.Tensor]:
-        asked.extend((one.weights.model.family, one.sigma) for one in calls)
-        return answer(calls)
-
-    monkeypatch.setattr(denoiser, "answer", watched)
+def test_the_refiner_takes_over_by_noise_level(engine: DiffusionEngine, asked: list[list[Call]]) -> None:
     render(engine, model="sdxl", steps=20, schedule="default", refiner=Refiner("refiner", 0.8))
     # Of 20 uniform steps the first at or below timestep 199 is the seventeenth.
-    assert [family for family, _ in asked] == ["sdxl"] * 16 + ["refiner"] * 4
+    families = [one.weights.model.family for calls in asked for one in calls]
+    assert families == ["sdxl"] * 16 + ["refiner"] * 4
 
 
 def test_a_picture_says_how_it_was_made(engine: DiffusionEngine) -> None:
@@ -266,9 +220,9 @@ def test_the_steps_of_the_second_pass_are_reported_too(engine: DiffusionEngine) 
 
 
 def test_a_sampler_that_sizes_its_steps_reports_how_many_it_tried(
-    engine: DiffusionEngine, group_sizes: list[int]
+    engine: DiffusionEngine, asked: list[list[Call]]
 ) -> None:
     last = run(engine, it=a_request(model="sd1", sampler="DPM adaptive", schedule="own", steps=1))["it"][-1]
     assert isinstance(last, Rendered)
-    assert 3 * last.sampled.steps == len(group_sizes)
+    assert 3 * last.sampled.steps == len(asked)
     assert last.sampled.notices == (f"DPM adaptive made {last.sampled.steps} steps, not 1",)

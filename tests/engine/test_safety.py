@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from safetensors.torch import load_file
 from transformers import CLIPConfig
@@ -22,6 +23,8 @@ from tests.factories import a_request
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from PIL import Image
 
     from diffusionapi.engine.engine import EngineEvent
     from diffusionapi.settings import Settings
@@ -105,6 +108,46 @@ def test_it_judges_as_diffusers_judges(tmp_path: Path) -> None:
             assert ours.objects_to(photo) == bool(objections[0])
             judged.append(bool(objections[0]))
     assert len(set(judged)) == 2
+
+
+def test_it_judges_as_the_pipeline_does_that_it_came_with(tmp_path: Path, sd1_folder: Path) -> None:
+    """A whole pipeline as diffusers saves it: its own layout, weights and sizes for the checker's eyes."""
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        sd1_folder,
+        safety_checker=a_checker(concepts=0.35, special_care=0.3),
+        feature_extractor=CLIPImageProcessorPil(size={"shortest_edge": 40}, crop_size=32),
+    )
+    pipeline.save_pretrained(tmp_path / "whole")
+    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "whole")
+
+    def theirs(photo: Image.Image) -> bool:
+        pixels = pipeline.image_processor.preprocess(photo)
+        _, objections = pipeline.run_safety_checker(pixels, CPU, torch.float32)
+        return bool(objections[0])
+
+    ours = safety.load(tmp_path / "whole" / "safety_checker", CPU, pickles=False)
+    judged = [
+        (ours.objects_to(photo), theirs(photo)) for photo in (a_photo(90, 60, seed) for seed in range(12))
+    ]
+    assert set(judged) == {(True, True), (False, False)}
+
+    house = make_house(tmp_path / "house", {"mini": tmp_path / "whole"})
+    drawn = picture(rendered(house))
+    assert told(rendered(house, safety="required"))[:2] == (True, theirs(drawn))
+
+
+def a_checker(*, concepts: float, special_care: float) -> StableDiffusionSafetyChecker:
+    """With random weights, and these thresholds."""
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 2}
+    config = CLIPConfig(vision_config=vision | {"image_size": 32, "patch_size": 8}, projection_dim=16)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        checker = StableDiffusionSafetyChecker(config).eval()
+        for embeddings in (checker.concept_embeds, checker.special_care_embeds):
+            embeddings.data.normal_()
+    checker.concept_embeds_weights.data.fill_(concepts)
+    checker.special_care_embeds_weights.data.fill_(special_care)
+    return checker
 
 
 def test_the_weights_of_published_files_are_all_read(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from diffusionapi.core.request import Hires, Refiner
 from diffusionapi.engine import denoiser
 from diffusionapi.engine.devices import sent
+from diffusionapi.engine.previews.previewer import Previewer
 from diffusionapi.engine.samplers.table import SAMPLERS
 from diffusionapi.settings import PROJECT
 from tests.engine.rendering import make_engine, make_house, run
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from diffusionapi.core.request import GenerationRequest
     from diffusionapi.engine.denoiser import Call
+    from diffusionapi.engine.previews.glimpse import Glimpse
     from diffusionapi.engine.running import DiffusionEngine
 
 ENGINE = PROJECT / "diffusionapi" / "engine"
@@ -65,13 +68,6 @@ def _place() -> str:
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}"
 
 
-@pytest.fixture
-def engine(tmp_path: Path, sd1_folder: Path, sdxl_folder: Path, refiner_folder: Path) -> DiffusionEngine:
-    return make_engine(
-        make_house(tmp_path, {"sd1": sd1_folder, "sdxl": sdxl_folder, "refiner": refiner_folder})
-    )
-
-
 def waits(engine: DiffusionEngine, steps: int, **fields: Any) -> Counter[str]:
     seen = Waits()
     with seen:
@@ -106,6 +102,31 @@ def test_a_picture_is_waited_for_only_at_the_ends_of_its_passes(engine: Diffusio
     places = waits(engine, 3, model="sd1")
     assert places.pop("recipe.py:_denoise") == 1, "whether its latents are numbers"
     assert {place.partition(":")[0] for place in places} == {"autoencoder.py"}
+
+
+def test_previews_make_no_step_wait(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for them is a thread of their own."""
+    monkeypatch.setattr("diffusionapi.engine.previews.previewer.INTERVAL", 0.0)
+    waits(engine, 3, model="sd1")
+    plain = waits(engine, 6, model="sd1")
+    offered: list[str] = []
+    offer = Previewer.offer
+
+    def counted(previewer: Previewer, job_id: str, glimpse: Glimpse) -> bool:
+        offered.append(job_id)
+        return offer(previewer, job_id, glimpse)
+
+    monkeypatch.setattr(Previewer, "offer", counted)
+    admit = engine.admit
+
+    def watched(job_id: str, request: GenerationRequest) -> None:
+        admit(job_id, request)
+        engine.preview(job_id, True)
+
+    monkeypatch.setattr(engine, "admit", watched)
+    assert waits(engine, 6, model="sd1") == plain
+    assert len(offered) == 6
+    engine.close()
 
 
 def test_dpm_adaptive_waits_for_its_error_as_its_documentation_says(engine: DiffusionEngine) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +14,13 @@ from diffusionapi import __version__
 from diffusionapi.core.request import GenerationRequest, Hires, Lora, Mask, Refiner, Source
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES, Sampling, resolve
 from diffusionapi.errors import BadRequest
-from diffusionapi.infotext.grammar import Facts, read, write
+from diffusionapi.infotext.grammar import Facts, parameters, read, write
 from tests.factories import a_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from diffusionapi.core.request import Resize
 
 RICH = a_request(
     prompt="a lighthouse, (storm:1.2)\nby night",
@@ -80,6 +82,22 @@ def test_a_text_says_how_the_picture_it_began_with_was_used_and_not_which_it_was
     ) in text
     assert ".png" not in text
     assert again(text, request) == a_request()
+
+
+@pytest.mark.parametrize(
+    ("resize", "mode"), [("crop", "Crop and resize"), ("fill", "Resize and fill"), ("stretch", None)]
+)
+def test_a_text_says_how_the_picture_it_began_with_was_resized(resize: Resize, mode: str | None) -> None:
+    text = write(a_request(source=Source("upload.png", 0.6, resize, None)), Facts())
+    assert parameters(text).get("Resize mode") == mode
+
+
+def test_where_only_the_masked_part_was_painted_nothing_was_resized() -> None:
+    assert "Resize mode" not in write(a_request(source=INPAINTED), Facts())
+    whole = replace(INPAINTED.mask, only_masked=False) if INPAINTED.mask else None
+    assert "RNG: CPU, Resize mode: Crop and resize, Mask blur: 4, " in write(
+        a_request(source=replace(INPAINTED, mask=whole)), Facts()
+    )
 
 
 def test_a_mask_as_nobody_chose_it_is_not_spoken_of() -> None:

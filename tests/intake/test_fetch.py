@@ -8,19 +8,19 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from diffusionapi.intake import fetch
-from diffusionapi.intake.fetch import Fetcher, Refused
+from diffusionapi.intake.fetch import Fetcher
+from diffusionapi.net import guarded
+from diffusionapi.net.guarded import Guarded, Refused
 from tests.intake.listener import Listener, a_redirect, an_answer
 from tests.intake.pictures import a_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import httpx
-
-    from diffusionapi.intake.fetch import Resolver
+    from diffusionapi.net.guarded import Resolver
 
 PICTURE = a_file()
 PUBLIC = "93.184.216.34"
@@ -30,7 +30,7 @@ PUBLIC = "93.184.216.34"
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     """Its port is as good as 80, so that only the address keeps anybody away."""
     with Listener({"/a.png": an_answer(PICTURE)}) as listener:
-        monkeypatch.setattr(fetch, "PORTS", {80, listener.port})
+        monkeypatch.setattr(guarded, "PORTS", {80, listener.port})
         yield listener
 
 
@@ -122,7 +122,7 @@ async def _names(host: str, port: int) -> list[str]:
         "mixed.test": ["127.0.0.1", PUBLIC],
         "example.org": ["127.0.0.1"],
     }
-    from diffusionapi.intake.lookup import Lookup
+    from diffusionapi.net.lookup import Lookup
 
     return known.get(host.lower()) or await Lookup().addresses(host, port)
 
@@ -149,7 +149,7 @@ def test_no_redirect_leads_to_a_private_address(
 ) -> None:
     with Listener({"/": a_redirect(to.format(port=listener.port), status)}) as public:
         _as_if_public(monkeypatch, {"127.0.0.1"})
-        monkeypatch.setattr(fetch, "PORTS", {public.port, listener.port})
+        monkeypatch.setattr(guarded, "PORTS", {public.port, listener.port})
         fetcher = a_fetcher(resolve=_first_public_then_real(public.port))
         with pytest.raises(Refused):
             get(f"http://public.test:{public.port}/", fetcher)
@@ -159,8 +159,8 @@ def test_no_redirect_leads_to_a_private_address(
 
 def _as_if_public(monkeypatch: pytest.MonkeyPatch, addresses: set[str]) -> None:
     """Let loopback addresses play the public internet; nothing real is asked."""
-    monkeypatch.setattr(fetch, "is_public", lambda address: address in addresses)
-    monkeypatch.setattr(fetch, "httpx_ssrf_protection", lambda client, **_: client)
+    monkeypatch.setattr(guarded, "is_public", lambda address: address in addresses)
+    monkeypatch.setattr(guarded, "httpx_ssrf_protection", lambda client, **_: client)
 
 
 def _first_public_then_real(port: int) -> Resolver:
@@ -172,17 +172,7 @@ def _first_public_then_real(port: int) -> Resolver:
     return resolve
 
 
-class _Recorder(Fetcher):
-    """Goes nowhere: notes the address that would be asked, and says that it leads on to the same name."""
-
-    asked: list[str]
-
-    async def _ask_at(self, address: str, url: httpx.URL) -> bytes | str:
-        self.asked.append(address)
-        return str(url)
-
-
-def test_a_name_that_changes_its_address_gains_nothing() -> None:
+def test_a_name_that_changes_its_address_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [[PUBLIC], ["127.0.0.1"]]
     lookups = []
 
@@ -190,12 +180,19 @@ def test_a_name_that_changes_its_address_gains_nothing() -> None:
         lookups.append(host)
         return answers[min(len(lookups), len(answers)) - 1]
 
-    fetcher = _Recorder(most_bytes=1, timeout=5, allow_private=False, resolve=rebinding)
-    fetcher.asked = []
+    asked: list[str] = []
+
+    async def go_nowhere(
+        _: Guarded, address: str, __: str, url: httpx.URL, *___: object
+    ) -> tuple[httpx.AsyncClient, httpx.Response]:
+        asked.append(address)
+        return httpx.AsyncClient(), httpx.Response(302, headers={"Location": str(url)})
+
+    monkeypatch.setattr(Guarded, "ask_at", go_nowhere)
     with pytest.raises(Refused, match=r"an address that is not public: 127.0.0.1"):
-        get("http://rebinding.test/a.png", fetcher)
+        get("http://rebinding.test/a.png", a_fetcher(resolve=rebinding))
     # One lookup for each step, and what was checked is what is asked: by its number.
-    assert fetcher.asked == [PUBLIC]
+    assert asked == [PUBLIC]
     assert len(lookups) == 2
 
 
@@ -210,7 +207,7 @@ def test_the_connection_goes_to_the_checked_number_under_the_name_of_the_host(li
 def test_a_second_guard_stands_where_the_connection_is_made(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "is_public", lambda _: True)
+    monkeypatch.setattr(guarded, "is_public", lambda _: True)
     with pytest.raises(Refused, match="SSRFProtectionError"):
         get(f"{listener.url}/a.png", a_fetcher())
     assert listener.connections == 0

@@ -14,7 +14,7 @@ import pytest
 
 from tests.intake.listener import Listener, an_answer
 from tests.intake.pictures import a_file
-from tests.server import Server, wait_until
+from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 def submit(server: Server, image: str) -> httpx.Response:
     body = {"image": image, "prompt": "a harbour", "width": 64, "height": 64}
-    return httpx.post(f"{server.url}/img2img", json=body, timeout=30)
+    return WEB.post(f"{server.url}/img2img", json=body, timeout=30)
 
 
 def age(folder: Path) -> set[str]:

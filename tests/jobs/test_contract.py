@@ -10,7 +10,7 @@ import pytest
 
 from diffusionapi.core.events import Cancelled, Failed, Failure, Finished, Picture, Queued, Started, Step
 from diffusionapi.core.job import JobState
-from diffusionapi.errors import JobEnded, KeyReused, QueueFull, UnknownJob
+from diffusionapi.errors import JobEnded, JobExists, KeyReused, QueueFull, UnknownJob
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.jobs.store import Claim, IdempotencyKey, JobStore
@@ -19,6 +19,8 @@ from tests.factories import a_ticket
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from diffusionapi.core.job import Ticket
 
 PICTURE = Picture("a.png", "png", 64, 64, None, 7, "fake", 1.5, 10.0, 11.0)
 NOWHERE = "00000000-0000-4000-8000-000000000000"
@@ -172,6 +174,98 @@ def test_a_full_queue_refuses_and_takes_jobs_again_when_one_has_started(store: J
         store.progress(refused.id)
     start(store)
     store.submit(refused, limit=2)
+
+
+def test_several_jobs_are_taken_together_and_in_their_order(store: JobStore) -> None:
+    tickets = [a_ticket() for _ in range(3)]
+    store.submit_all(tickets, limit=3)
+    assert [start(store).ticket for _ in tickets] == tickets
+
+
+def test_several_jobs_for_which_there_is_not_room_are_refused_together(store: JobStore) -> None:
+    store.submit(a_ticket(), limit=3)
+    tickets = [a_ticket() for _ in range(3)]
+    with pytest.raises(QueueFull, match="3 jobs"):
+        store.submit_all(tickets, limit=3)
+    for one in tickets:
+        with pytest.raises(UnknownJob):
+            store.progress(one.id)
+    assert store.listing(10).waiting_total == 1
+    store.submit_all(tickets[:2], limit=3)
+
+
+def test_nobody_starts_one_of_several_jobs_before_all_are_in(store: JobStore) -> None:
+    """Many submits for which there is room once: of those that were refused, no job ever ran."""
+    claimed: list[str] = []
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            if claim := store.claim():
+                claimed.append(claim.ticket.id)
+
+    requests = [[a_ticket() for _ in range(4)] for _ in range(8)]
+    accepted: list[str] = []
+
+    def ask(tickets: list[Ticket]) -> None:
+        try:
+            store.submit_all(tickets, limit=4)
+        except QueueFull:
+            return
+        accepted.extend(one.id for one in tickets)
+
+    threads = [threading.Thread(target=ask, args=(one,)) for one in requests]
+    worker = threading.Thread(target=work)
+    for thread in (worker, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    worker.join()
+    assert accepted
+    assert set(claimed) <= set(accepted)
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "ended", "forgotten"])
+def test_an_id_is_given_to_one_job_alone(store: JobStore, state: str) -> None:
+    first = a_ticket(prompt="first")
+    store.submit(first, limit=100)
+    if state != "waiting":
+        claim = start(store)
+    if state in ("ended", "forgotten"):
+        finish(claim)
+    if state == "forgotten":
+        store.forget(first.id)
+    second, beside = a_ticket(first.id, prompt="second"), a_ticket()
+    with pytest.raises(JobExists):
+        store.submit(second, limit=100)
+    with pytest.raises(JobExists):
+        store.submit_all([beside, second], limit=100)
+    with pytest.raises(UnknownJob):
+        store.progress(beside.id)
+    if state != "forgotten":
+        assert store.ticket(first.id) == first
+    assert store.listing(10).waiting_total == (state == "waiting")
+
+
+def test_one_of_many_submits_of_one_id_wins(store: JobStore) -> None:
+    tickets = [a_ticket(NOWHERE, prompt=str(number)) for number in range(8)]
+    accepted: list[Ticket] = []
+
+    def ask(one: Ticket) -> None:
+        try:
+            store.submit(one, limit=100)
+        except JobExists:
+            return
+        accepted.append(one)
+
+    threads = [threading.Thread(target=ask, args=(one,)) for one in tickets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert accepted == [store.ticket(NOWHERE)]
+    assert store.listing(10).waiting_total == 1
 
 
 def test_the_same_key_and_request_give_the_same_job(store: JobStore) -> None:

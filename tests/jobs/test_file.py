@@ -60,6 +60,23 @@ def test_a_job_is_two_files_with_the_documented_names(store: FileJobStore, folde
     assert json.loads((folder / f"{job_id}.json").read_bytes())["state"] == "running"
 
 
+def test_a_file_with_a_second_name_left_by_a_kill_is_a_job_like_others(
+    store: FileJobStore, folder: Path
+) -> None:
+    """A submit gives a finished file its name and then takes its first one away; a kill may come between."""
+    job_id = store.submit(a_ticket(), limit=100)
+    (folder / f".{job_id}_job.json.left").hardlink_to(folder / f"{job_id}_job.json")
+    claim = store.claim()
+    assert claim is not None
+    claim.record(Started(1, "w"))
+    claim.record(Finished(PICTURE))
+    claim.release()
+    store.forget(job_id)
+    assert store.claim() is None
+    with pytest.raises(UnknownJob):
+        store.progress(job_id)
+
+
 def test_forgetting_leaves_no_file(store: FileJobStore, folder: Path) -> None:
     job_id = store.submit(a_ticket(), limit=100)
     claim = store.claim()

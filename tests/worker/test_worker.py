@@ -111,6 +111,30 @@ def test_a_job_becomes_a_picture_in_the_folder(house: House) -> None:
     assert kinds == ["started", "phase", "step", "step", "step", "step", "saving", "finished"]
 
 
+def test_previews_go_to_those_who_want_them_and_end_with_the_job(house: House) -> None:
+    wanted, other = house.submit(steps=1000), house.submit(steps=1000)
+    house.store.previews.want(wanted)
+    house.work(capacity=2, step_seconds=0.01)
+    wait_until(lambda: house.store.previews.latest(wanted) is not None, 20)
+    assert house.store.previews.latest(other) is None
+    house.store.cancel(wanted)
+    house.wait_for(wanted, JobState.CANCELLED)
+    wait_until(lambda: house.store.previews.latest(wanted) is None, 20)
+    assert not house.store.previews.wanted(wanted)
+
+
+def test_previews_end_when_nobody_wants_them_any_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[tuple[str, bool]] = []
+    monkeypatch.setattr(Scripted, "preview", lambda _, job_id, on: orders.append((job_id, on)))
+    job_id = house.submit(steps=1000)
+    house.store.previews.want(job_id)
+    house.work(step_seconds=0.01)
+    wait_until(lambda: orders, 20)
+    house.store.previews.drop(job_id)
+    wait_until(lambda: len(orders) == 2, 20)
+    assert orders == [(job_id, True), (job_id, False)]
+
+
 def test_the_next_job_of_a_line_starts_as_soon_as_one_has_ended(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

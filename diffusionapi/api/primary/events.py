@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from fastapi.sse import ServerSentEvent
@@ -22,13 +23,20 @@ from diffusionapi.core.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from diffusionapi.core.events import Event, Picture
+    from diffusionapi.core.events import Event, Picture, Preview
 
 
 def render(job_id: str, one: Numbered, links: Callable[[Picture], dict[str, str]]) -> ServerSentEvent:
     """One event of the feed; its id lets a client that lost the connection go on after it."""
     name, fields = _fields(one.event, links)
     return ServerSentEvent(event=name, id=str(one.number), data={"job_id": job_id, **fields})
+
+
+def shown(job_id: str, preview: Preview) -> ServerSentEvent:
+    """Without an id: it is never told again."""
+    told = {"step": preview.step, "steps": preview.steps, "width": preview.width, "height": preview.height}
+    image = base64.b64encode(preview.content).decode()
+    return ServerSentEvent(event="preview", data={"job_id": job_id, **told, "image": image})
 
 
 def _fields(event: Event, links: Callable[[Picture], dict[str, str]]) -> tuple[str, dict[str, Any]]:

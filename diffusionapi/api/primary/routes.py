@@ -15,7 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from diffusionapi.api.answers import DeliveredResponse, file_answer, ready_json
 from diffusionapi.api.dialect import dialect_router
 from diffusionapi.api.primary import img_info, listing, schemas, submit, translate
-from diffusionapi.api.primary.events import render
+from diffusionapi.api.primary.events import render, shown
 from diffusionapi.api.primary.face import (
     BAD_PARAMETER,
     NO_JOB,
@@ -25,7 +25,7 @@ from diffusionapi.api.primary.face import (
     face,
     failures,
 )
-from diffusionapi.core.events import Picture  # noqa: TC001 - FastAPI reads annotations at run time
+from diffusionapi.core.events import Picture, Preview
 from diffusionapi.core.job import JobState
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
 from diffusionapi.errors import UnknownJob
@@ -126,10 +126,13 @@ async def list_queue(
     )
 
 
+WithPreviews = Annotated[bool, Query(description="Also show what the picture looks like while it is drawn")]
+
+
 @router.get(
     "/queue/{job_id}",
     summary="How far a job is, and its picture",
-    response_model=schemas.FinishedStatus | schemas.QueueStatus,
+    response_model=schemas.FinishedStatus | schemas.PreviewedStatus | schemas.QueueStatus,
     responses=failures(_404=NO_JOB, _422=BAD_PARAMETER, _503=NO_STORAGE),
 )
 async def queue_status(
@@ -141,9 +144,14 @@ async def queue_status(
             ge=0, le=60, allow_inf_nan=False, description="Answer at the job's end, or after so many seconds"
         ),
     ] = 0,
+    preview: WithPreviews = False,
 ) -> Response:
     """Once the answer with the picture (or the failure) was delivered, the job is forgotten."""
+    if preview:
+        core.want_preview(job_id)
     progress = await core.wait(job_id, wait) if wait else core.look(job_id)
+    if not progress.state.ended and preview:
+        return ready_json(translate.previewed(job_id, progress, core.preview(job_id)))
     if not progress.state.ended:
         return ready_json(translate.status(job_id, progress))
     if progress.state is JobState.DONE and progress.picture is not None:
@@ -196,6 +204,7 @@ async def job_events(
     request: Request,
     job_id: Annotated[str, Depends(_known_job)],
     last_event_id: Annotated[str | None, Header(description="Go on after this event")] = None,
+    preview: WithPreviews = False,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: queued (with position), started, phase, step, then finished, failed or cancelled.
 
@@ -210,8 +219,8 @@ async def job_events(
     after = (
         int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 19 else 0
     )
-    async for one in core.watch(job_id, after):
-        yield render(job_id, one, links)
+    async for one in core.watch(job_id, after, previews=preview):
+        yield shown(job_id, one) if isinstance(one, Preview) else render(job_id, one, links)
 
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}

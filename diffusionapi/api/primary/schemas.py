@@ -150,6 +150,14 @@ class QueueStatus(BaseModel):
     error: str | None
 
 
+class PreviewedStatus(QueueStatus):
+    """Of `preview=1`, while the job has not ended."""
+
+    preview: str | None = Field(
+        description="What the picture looks like so far: a JPEG of its size as base64; null: nothing yet"
+    )
+
+
 class Sampling(BaseModel):
     """How the picture was really sampled."""
 

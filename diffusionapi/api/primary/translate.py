@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from diffusionapi.api.primary.schemas import (
     MAX_SEED,
     FinishedStatus,
+    PreviewedStatus,
     QueueEntry,
     QueueStatus,
     Sampling,
@@ -28,7 +29,7 @@ from diffusionapi.errors import BadRequest
 
 if TYPE_CHECKING:
     from diffusionapi.catalog.catalog import Catalog
-    from diffusionapi.core.events import Picture
+    from diffusionapi.core.events import Picture, Preview
     from diffusionapi.core.request import Source
     from diffusionapi.jobs.store import Entry
     from diffusionapi.settings import Settings
@@ -215,6 +216,11 @@ def status(job_id: str, progress: Progress) -> QueueStatus:
         state=_STATES[progress.state],
         error=error,
     )
+
+
+def previewed(job_id: str, progress: Progress, preview: Preview | None) -> PreviewedStatus:
+    told = status(job_id, progress).model_dump()
+    return PreviewedStatus(**told, preview=base64.b64encode(preview.content).decode() if preview else None)
 
 
 def finished(job: Ticket, picture: Picture, content: bytes, output_path: str) -> FinishedStatus:

@@ -6,7 +6,7 @@ The channels of such a network follow the latents: the mask, and the picture wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +59,8 @@ class Ground:
 
     channels: Tensor | None = None
     around: Around | None = None
+    canvas: Canvas | None = None
+    """What is painted is set into it in the end."""
 
     def call(self, weights: Weights, ask: Ask, words: Words, guidance: float) -> Call:
         x = self.around.question(ask.x, ask.sigma) if self.around else ask.x
@@ -88,12 +90,13 @@ def begin(
     latents = autoencoder.encode(model, canvas.picture)
     asked = request.source.mask if request.source else None
     if asked is None or canvas.mask is None:
-        return planned.start(noise, latents), bare(model, canvas.picture.size)
+        return planned.start(noise, latents), replace(bare(model, canvas.picture.size), canvas=canvas)
     hole = _hole(canvas.mask, latents)
     start = planned.start(noise, _filled(latents, hole, noise, asked.fill))
     if model.paints_holes:
-        return start, Ground(_channels(model, canvas.picture, canvas.mask))
-    return start, Ground(around=Around(latents, hole, noise, request.sampler in WITH_TIMESTEPS))
+        return start, Ground(_channels(model, canvas.picture, canvas.mask), canvas=canvas)
+    around = Around(latents, hole, noise, request.sampler in WITH_TIMESTEPS)
+    return start, Ground(around=around, canvas=canvas)
 
 
 def _hole(mask: Image.Image, latents: Tensor) -> Tensor:

@@ -44,6 +44,8 @@ class LoadedModel:
     hashes: Hashes = field(repr=False)
     adapters: Any = field(default=None, repr=False)
     """Whoever puts adapters onto it keeps them here, so that they go when the model goes."""
+    colours: Any = field(default=None, repr=False)
+    """What its latents look like (previews/colours.py), once somebody wanted to know."""
 
     @property
     def paints_holes(self) -> bool:

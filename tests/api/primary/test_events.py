@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx2 as httpx
 import pytest
 
-from tests.server import Server, wait_until
+from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +35,7 @@ def read(lines: Any, until: int | None = None) -> list[Told]:
 
 def watch(server: Server, job_id: str, **headers: str) -> list[Told]:
     url = f"{server.url}/queue/{job_id}/events"
-    with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
+    with WEB.stream("GET", url, headers=headers, timeout=30) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         return read(answer.iter_lines())
 
@@ -54,7 +53,7 @@ def test_a_job_tells_its_life_from_the_queue_to_the_picture(server: Server) -> N
     _, _, finished = told[-1]
     assert finished["image_url"] == f"{server.url}/images/{job_id}.jpg"
     assert finished["output_path"] == f"outputs/{job_id}.jpg"
-    assert httpx.get(finished["image_url"]).status_code == 200
+    assert WEB.get(finished["image_url"]).status_code == 200
     sampling = finished["sampling"]
     assert (sampling["sampler_name"], sampling["scheduler_type"]) == ("DPM++ 2M Karras", "karras")
     assert (sampling["steps"], sampling["seed"]) == (5, finished["seed"])
@@ -93,7 +92,7 @@ def test_a_failure_and_a_cancel_are_told(server: Server) -> None:
     assert "fake engine" in data["error"]
     job_id = server.submit(steps=1000)
     server.wait_for_state(job_id, "processing")
-    httpx.delete(f"{server.url}/queue/{job_id}")
+    WEB.delete(f"{server.url}/queue/{job_id}")
     assert watch(server, job_id)[-1][0] == "cancelled"
 
 
@@ -102,7 +101,7 @@ def test_the_end_is_told_even_when_another_client_fetches_it_first(tmp_path: Pat
     with Server(tmp_path, fake_step_seconds=0.01) as server:
         for _ in range(5):
             job_id = server.submit(steps=10)
-            with httpx.stream("GET", f"{server.url}/queue/{job_id}/events", timeout=30) as feed:
+            with WEB.stream("GET", f"{server.url}/queue/{job_id}/events", timeout=30) as feed:
                 lines = feed.iter_lines()
                 read(lines, until=2)
                 assert server.result(job_id)["state"] == "done"  # polls as fast as it can, so it is first
@@ -120,7 +119,7 @@ def test_open_feeds_do_not_keep_the_server_from_stopping(tmp_path: Path) -> None
     with Server(tmp_path, fake_step_seconds=0.05) as server:
         job_id = server.submit(steps=1000)
         server.wait_for_state(job_id, "processing")
-        with httpx.stream("GET", f"{server.url}/queue/{job_id}/events", timeout=30) as feed:
+        with WEB.stream("GET", f"{server.url}/queue/{job_id}/events", timeout=30) as feed:
             lines = feed.iter_lines()
             read(lines, until=2)
             assert server.stop() < 5

@@ -11,19 +11,41 @@ if TYPE_CHECKING:
 
     from fastapi.testclient import TestClient
 
+    from diffusionapi.settings import Settings
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
+def client(shared_client: TestClient) -> TestClient:
+    return shared_client
+
+
+@pytest.fixture(scope="module")
+def outputs(client: TestClient) -> Path:
+    settings: Settings = client.app.state.service.settings  # type: ignore[attr-defined]
+    return settings.path(settings.outputs_dir)
+
+
+@pytest.fixture(scope="module")
+def _secrets(outputs: Path) -> None:
+    """Beside the folder of pictures and in it."""
+    (outputs.parent / "secret.png").write_bytes(b"classified")
+    (outputs / "notes.txt").write_text("classified")
+    (outputs / ".hidden.png").write_bytes(b"classified")
+    (outputs / "link.png").symlink_to(outputs.parent / "secret.png")
+
+
+@pytest.fixture(scope="module")
 def name(client: TestClient) -> str:
     job_id = client.post("/txt2img", json={"prompt": "x", "steps": 1, "fileType": "png"}).json()["job_id"]
     assert client.get(f"/queue/{job_id}", params={"wait": 30}).json()["state"] == "done"
     return f"{job_id}.png"
 
 
-def test_the_file_is_what_was_saved(client: TestClient, name: str, tmp_path: Path) -> None:
+def test_the_file_is_what_was_saved(client: TestClient, name: str, outputs: Path) -> None:
     answer = client.get(f"/images/{name}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/png"
-    assert answer.content == (tmp_path / "outputs" / name).read_bytes()
+    assert answer.content == (outputs / name).read_bytes()
 
 
 def test_a_part_of_the_file_can_be_asked_for(client: TestClient, name: str) -> None:
@@ -46,6 +68,7 @@ def test_head_tells_the_size(client: TestClient, name: str) -> None:
     assert int(answer.headers["content-length"]) == len(client.get(f"/images/{name}").content)
 
 
+@pytest.mark.usefixtures("_secrets")
 @pytest.mark.parametrize(
     "path",
     [
@@ -61,14 +84,7 @@ def test_head_tells_the_size(client: TestClient, name: str) -> None:
         "x" * 5000 + ".png",
     ],
 )
-def test_nothing_but_pictures_of_the_folder_is_handed_out(
-    client: TestClient, tmp_path: Path, path: str
-) -> None:
-    (tmp_path / "secret.png").write_bytes(b"classified")
-    outputs = tmp_path / "outputs"
-    (outputs / "notes.txt").write_text("classified")
-    (outputs / ".hidden.png").write_bytes(b"classified")
-    (outputs / "link.png").symlink_to(tmp_path / "secret.png")
+def test_nothing_but_pictures_of_the_folder_is_handed_out(client: TestClient, path: str) -> None:
     answer = client.get(f"/images/{path}")
     assert answer.status_code == 404
     assert b"classified" not in answer.content

@@ -74,9 +74,9 @@ def refusal(client: TestClient, path: str = "/img2img", status: int = 422, **fie
 # --- what comes in --------------------------------------------------------------------------------------
 
 
-def test_a_picture_begins_with_the_one_given(client: TestClient) -> None:
-    small = made(client, denoising_strength=0.1, resize_by=1, seed=5)
-    large = made(client, denoising_strength=0.9, resize_by=1, seed=5)
+def test_a_picture_begins_with_the_one_given(shared_client: TestClient) -> None:
+    small = made(shared_client, denoising_strength=0.1, resize_by=1, seed=5)
+    large = made(shared_client, denoising_strength=0.9, resize_by=1, seed=5)
 
     def distance(finished: dict[str, Any]) -> int:
         return sum(
@@ -87,22 +87,22 @@ def test_a_picture_begins_with_the_one_given(client: TestClient) -> None:
     assert 0 < distance(small) < distance(large)
 
 
-def test_without_noise_the_picture_comes_back(client: TestClient) -> None:
-    finished = made(client, denoising_strength=0, resize_by=1)
+def test_without_noise_the_picture_comes_back(shared_client: TestClient) -> None:
+    finished = made(shared_client, denoising_strength=0, resize_by=1)
     assert picture_of(finished).tobytes() == a_picture().tobytes()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("form", ["{}", "data:image/any;base64,{}"])
-def test_a_picture_may_be_base64_or_a_data_url(client: TestClient, kind: str, form: str) -> None:
+def test_a_picture_may_be_base64_or_a_data_url(shared_client: TestClient, kind: str, form: str) -> None:
     image = form.format(encoded(a_picture(), kind))
-    assert picture_of(made(client, image=image, resize_by=1)).size == SIZE
+    assert picture_of(made(shared_client, image=image, resize_by=1)).size == SIZE
 
 
-def test_a_picture_may_be_one_that_this_server_made(client: TestClient) -> None:
-    first = made(client)
+def test_a_picture_may_be_one_that_this_server_made(shared_client: TestClient) -> None:
+    first = made(shared_client)
     url = f"http://testserver/images/{first['job_id']}.png"
-    again = made(client, image=url, denoising_strength=0)
+    again = made(shared_client, image=url, denoising_strength=0)
     assert picture_of(again).tobytes() == picture_of(first).tobytes()
 
 
@@ -123,9 +123,9 @@ def test_the_payload_names_the_servers_copies_and_holds_no_picture(
     ]
 
 
-def test_a_refused_request_leaves_no_picture_behind(client: TestClient, settings: Settings) -> None:
-    refusal(client, model="no-such-model")
-    refusal(client, resize_to={"width": 4000, "height": 64})
+def test_a_refused_request_leaves_no_picture_behind(idle_client: TestClient, settings: Settings) -> None:
+    refusal(idle_client, model="no-such-model")
+    refusal(idle_client, resize_to={"width": 4000, "height": 64})
     folder = settings.path(settings.uploads_dir)
     assert not folder.exists() or list(folder.iterdir()) == []
 
@@ -160,9 +160,9 @@ def test_a_picture_may_be_as_large_as_the_limits_say(settings: Settings) -> None
     ],
 )
 def test_the_size_is_the_one_that_is_asked_for(
-    client: TestClient, asked: dict[str, Any], size: tuple[int, int]
+    shared_client: TestClient, asked: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    finished = made(client, **asked)
+    finished = made(shared_client, **asked)
     assert (finished["width"], finished["height"]) == picture_of(finished).size == size
     assert (finished["payload"]["width"], finished["payload"]["height"]) == size
     assert finished["sampling"]["notices"] == []
@@ -171,13 +171,13 @@ def test_the_size_is_the_one_that_is_asked_for(
 @pytest.mark.parametrize(
     ("mode", "name"), [("Crop and Resize", "crop and resize"), (0, "just resize"), ("2", "resize and fill")]
 )
-def test_resize_modes_have_names_and_numbers(client: TestClient, mode: object, name: str) -> None:
-    assert made(client, resize_mode=mode, width=64, height=64)["payload"]["resize_mode"] == name
+def test_resize_modes_have_names_and_numbers(shared_client: TestClient, mode: object, name: str) -> None:
+    assert made(shared_client, resize_mode=mode, width=64, height=64)["payload"]["resize_mode"] == name
 
 
-def test_resize_modes_differ(client: TestClient) -> None:
+def test_resize_modes_differ(shared_client: TestClient) -> None:
     results = {
-        picture_of(made(client, resize_mode=mode, width=64, height=64, denoising_strength=0)).tobytes()
+        picture_of(made(shared_client, resize_mode=mode, width=64, height=64, denoising_strength=0)).tobytes()
         for mode in ("just resize", "crop and resize", "resize and fill")
     }
     assert len(results) == 3
@@ -194,8 +194,10 @@ def test_resize_modes_differ(client: TestClient) -> None:
         ("/inpaint", {"inpaint_full_res_padding": 8}, "inpaint_full_res_padding has no effect"),
     ],
 )
-def test_what_does_nothing_is_told(client: TestClient, path: str, asked: dict[str, Any], notice: str) -> None:
-    (told,) = made(client, path, mask=MASK, **asked)["sampling"]["notices"]
+def test_what_does_nothing_is_told(
+    shared_client: TestClient, path: str, asked: dict[str, Any], notice: str
+) -> None:
+    (told,) = made(shared_client, path, mask=MASK, **asked)["sampling"]["notices"]
     assert notice in told
 
 
@@ -273,8 +275,8 @@ def test_what_is_wrong_with_a_mask_is_refused(
     assert hint in sentence
 
 
-def test_a_disabled_second_pass_is_none(client: TestClient) -> None:
-    assert made(client, hires={"enabled": False})["state"] == "done"
+def test_a_disabled_second_pass_is_none(shared_client: TestClient) -> None:
+    assert made(shared_client, hires={"enabled": False})["state"] == "done"
 
 
 # --- inpainting -----------------------------------------------------------------------------------------
@@ -287,8 +289,8 @@ def outside(picture: Image.Image, *, inverted: bool = False) -> bytes:
 
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("name", ["mask_invert", "inpainting_mask_invert"])
-def test_outside_of_the_mask_nothing_changes(client: TestClient, inverted: bool, name: str) -> None:
-    result = picture_of(inpainted(client, **{name: inverted}))
+def test_outside_of_the_mask_nothing_changes(shared_client: TestClient, inverted: bool, name: str) -> None:
+    result = picture_of(inpainted(shared_client, **{name: inverted}))
     assert result.tobytes() != a_picture().tobytes()
     assert outside(result, inverted=inverted) == outside(a_picture(), inverted=inverted)
 
@@ -303,14 +305,14 @@ def test_outside_of_the_mask_nothing_changes(client: TestClient, inverted: bool,
         ({}, "whole picture"),
     ],
 )
-def test_the_area_has_a1111s_names_too(client: TestClient, asked: dict[str, Any], area: str) -> None:
-    assert inpainted(client, **asked)["payload"]["inpaint_area"] == area
+def test_the_area_has_a1111s_names_too(shared_client: TestClient, asked: dict[str, Any], area: str) -> None:
+    assert inpainted(shared_client, **asked)["payload"]["inpaint_area"] == area
 
 
 def test_only_the_masked_part_is_painted_at_full_size_and_the_picture_keeps_its_own(
-    client: TestClient,
+    shared_client: TestClient,
 ) -> None:
-    finished = inpainted(client, inpaint_area="only masked", resize_by=None, width=128, height=128)
+    finished = inpainted(shared_client, inpaint_area="only masked", resize_by=None, width=128, height=128)
     assert picture_of(finished).size == (finished["width"], finished["height"]) == SIZE
     assert outside(picture_of(finished)) == outside(a_picture())
 
@@ -319,8 +321,8 @@ def test_only_the_masked_part_is_painted_at_full_size_and_the_picture_keeps_its_
     ("fill", "name"),
     [(0, "fill"), ("1", "original"), ("Latent noise", "latent noise"), (3, "latent nothing")],
 )
-def test_what_is_masked_may_begin_in_four_ways(client: TestClient, fill: object, name: str) -> None:
-    assert inpainted(client, inpainting_fill=fill)["payload"]["inpainting_fill"] == name
+def test_what_is_masked_may_begin_in_four_ways(shared_client: TestClient, fill: object, name: str) -> None:
+    assert inpainted(shared_client, inpainting_fill=fill)["payload"]["inpainting_fill"] == name
 
 
 # --- the same as for txt2img ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from diffusionapi.core.request import Hires, Lora, Refiner
+from diffusionapi.core.request import Hires, Lora, Refiner, Source
 from diffusionapi.engine.picture_file import embed
 from diffusionapi.infotext.grammar import Facts, write
 from tests.factories import a_request
@@ -80,6 +80,13 @@ def test_the_request_is_accepted_as_it_is(idle_client: TestClient) -> None:
     text = write(a_request(sampler="DDIM", schedule="own"), Facts())
     request = ask(idle_client, a_file(text))["request"]
     assert idle_client.post("/txt2img", json=request).status_code == 200
+
+
+def test_how_a_picture_was_resized_is_told(idle_client: TestClient) -> None:
+    text = write(a_request(source=Source("upload.png", 0.6, "crop", None)), Facts())
+    found = ask(idle_client, a_file(text, "jpg"))
+    assert found["parameters"]["Resize mode"] == "Crop and resize"
+    assert found["parameters"]["Denoising strength"] == 0.6
 
 
 def test_a_picture_that_says_nothing_is_no_error(idle_client: TestClient) -> None:

@@ -8,14 +8,13 @@ import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import httpx2 as httpx
 import pytest
 from PIL import Image
 
 from diffusionapi.core.job import JobState
 from tests.api.primary.seed_example import REQUEST, install_its_names
 from tests.factories import a_ticket
-from tests.server import Server, wait_until
+from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -271,7 +270,7 @@ def test_a_running_job_stops_within_a_step_of_its_cancel(slow_server: Server) ->
     slow_server.wait_for_state(job_id, "processing")
     wait_until(lambda: slow_server.status(job_id)["progress"] > 0, 20)
     before = slow_server.status(job_id)["progress"]
-    answer = httpx.delete(f"{slow_server.url}/queue/{job_id}")
+    answer = WEB.delete(f"{slow_server.url}/queue/{job_id}")
     assert answer.json()["state"] == "cancelling"
     ended = slow_server.result(job_id)
     assert ended["error"] == "The job was cancelled"
@@ -306,7 +305,7 @@ def test_the_list_shows_what_runs(slow_server: Server) -> None:
     slow_server.wait_for_state(job_id, "processing")
     (running,) = slow_server.get("/queue").json()["running"]
     assert (running["job_id"], running["state"], running["position"]) == (job_id, "processing", None)
-    httpx.delete(f"{slow_server.url}/queue/{job_id}")
+    WEB.delete(f"{slow_server.url}/queue/{job_id}")
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "x"])

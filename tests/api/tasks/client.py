@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx2 as httpx
 from PIL import Image
 from websockets.sync.client import connect
 
-from tests.server import Server, wait_until
+from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx2 as httpx
     from websockets.sync.client import ClientConnection
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ class Client:
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = self.headers | options.pop("headers", {})
-        return httpx.request(method, self.url + path, headers=headers, timeout=60, **options)
+        return WEB.request(method, self.url + path, headers=headers, timeout=60, **options)
 
     def get(self, path: str, **params: object) -> httpx.Response:
         return self.ask("GET", path, params=params)

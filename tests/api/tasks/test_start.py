@@ -8,11 +8,10 @@ import stat
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx2 as httpx
 import pytest
 
 from tests.api.tasks.client import Client, a_png, path_of, signed_up
-from tests.server import Server
+from tests.server import WEB, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +31,9 @@ def test_the_link_that_is_printed_shows_an_answer(tmp_path: Path) -> None:
             ("steps", "20"),
             ("model", "CompVis/stable-diffusion-v1-4"),
         ]
-        answer = httpx.get(lines[0], timeout=60)
+        answer = WEB.get(lines[0], timeout=60)
         assert answer.status_code == 200, answer.text
-        assert httpx.get(answer.json()["blob_url"]).headers["content-type"] == "image/png"
+        assert WEB.get(answer.json()["blob_url"]).headers["content-type"] == "image/png"
 
 
 @pytest.mark.parametrize("value", ["0", "", "false", "No", "off"])
@@ -87,7 +86,7 @@ def test_the_document_is_there_in_yaml_too(client: TestClient) -> None:
 
 def test_the_server_says_what_it_can(client: TestClient) -> None:
     found = client.get("/capabilities").json()
-    assert found["dialects"] == ["primary", "tasks"]
+    assert found["dialects"] == ["primary", "tasks", "stream", "backlog"]
     assert found["engine"] == "fake"
     assert "PLMS" in found["samplers"]
     assert found["safety"] == {"policy": "asked", "checker": False, "models": []}

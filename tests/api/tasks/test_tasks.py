@@ -6,12 +6,11 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import httpx2 as httpx
 import pytest
 
 from tests.api.tasks.client import Client, a_png, logged_in, path_of, signed_up
 from tests.api.tasks.conftest import KEY
-from tests.server import Server, wait_until
+from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,7 +190,7 @@ def test_a_blob_that_is_not_one_is_not_found(bob: Client) -> None:
 def test_links_begin_with_the_address_the_client_used_or_the_one_that_is_set(
     bob: Client, tmp_path: Path
 ) -> None:
-    answer = httpx.post(
+    answer = WEB.post(
         bob.url + "/blob", files={"blob_data": a_png()}, headers={"Host": "pictures.example:8443"}
     )
     assert answer.json().startswith("http://pictures.example:8443/blob/")

@@ -4,12 +4,13 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx2 as httpx
-
 from tests.contract.dialect import Dialect, Refused, State, Told, Unknown
+from tests.server import WEB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx2 as httpx
 
 _STATES: dict[str, State] = {
     "queued": "waiting",
@@ -47,7 +48,7 @@ class Client(Dialect):
 
     def watch(self, **asked: object) -> list[Told]:
         job = self.submit(**asked)
-        with httpx.stream("GET", f"{self.server.url}/queue/{job}/events", timeout=30) as feed:
+        with WEB.stream("GET", f"{self.server.url}/queue/{job}/events", timeout=30) as feed:
             return list(_events(feed.iter_lines()))
 
     def cancel(self, job: str) -> None:
@@ -62,7 +63,7 @@ class Client(Dialect):
         return found
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return httpx.request(method, self.server.url + path, timeout=30, **options)
+        return WEB.request(method, self.server.url + path, timeout=30, **options)
 
 
 def _events(lines: Iterator[str]) -> Iterator[Told]:
@@ -73,5 +74,5 @@ def _events(lines: Iterator[str]) -> Iterator[Told]:
         elif line.startswith("data: "):
             data = json.loads(line.removeprefix("data: "))
             percent = 100.0 if name == "finished" else data.get("progress", percent)
-            picture = httpx.get(data["image_url"]).content if name == "finished" else b""
+            picture = WEB.get(data["image_url"]).content if name == "finished" else b""
             yield Told(_STATES[name], percent, picture, data.get("error", ""))

@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import httpx2 as httpx
 from websockets.sync.client import connect
 
 from tests.contract.dialect import ENDS, Dialect, Refused, State, Told, Unknown
+from tests.server import WEB
 
 if TYPE_CHECKING:
+    import httpx2 as httpx
+
     from tests.server import Server
 
 _STATES: dict[str, State] = {
@@ -26,8 +28,8 @@ class Client(Dialect):
     def __init__(self, server: Server, user: str = "contract") -> None:
         super().__init__(server)
         fields = {"username": user, "password": f"password of {user}"}
-        httpx.post(server.url + "/user", json=fields, timeout=30)  # there may be one from before
-        answer = httpx.post(server.url + "/token", data=fields, timeout=30)
+        WEB.post(server.url + "/user", json=fields, timeout=30)  # there may be one from before
+        answer = WEB.post(server.url + "/token", data=fields, timeout=30)
         self.token = answer.json()["access_token"]
 
     def submit(self, **asked: object) -> str:
@@ -66,7 +68,7 @@ class Client(Dialect):
         if reason == "Task cancelled by user":
             state = "cancelled"
         if state == "done":
-            picture = httpx.get(event["result"]["blob_url"], timeout=30).content
+            picture = WEB.get(event["result"]["blob_url"], timeout=30).content
         return Told(state, _PERCENT[state], picture, reason)
 
     def _known(self, method: str, path: str) -> httpx.Response:
@@ -80,4 +82,4 @@ class Client(Dialect):
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.request(method, self.server.url + path, headers=headers, timeout=30, **options)
+        return WEB.request(method, self.server.url + path, headers=headers, timeout=30, **options)

@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 
 from diffusionapi.core.events import Failed, Phase, Step
 from diffusionapi.core.request import Hires, Mask, Refiner, Source
 from diffusionapi.core.sampling import FEWEST_STEPS, SAMPLERS
-from diffusionapi.engine import autoencoder, denoiser
+from diffusionapi.engine import autoencoder
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.engine.img2img.resizing import RESIZE
 from tests.engine.rendering import (
     a_mask,
     a_photo,
+    difference,
     latents_of,
-    make_engine,
-    make_house,
     picture,
+    pixels,
     render,
     run,
     upload,
@@ -29,9 +28,6 @@ from tests.engine.rendering import (
 from tests.factories import a_request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from PIL import Image
 
     from diffusionapi.engine.denoiser import Call
@@ -41,30 +37,6 @@ if TYPE_CHECKING:
 
 PHOTO = a_photo(64, 64)
 BOX = (16, 16, 48, 40)
-
-
-@pytest.fixture
-def house(tmp_path: Path, sd1_folder: Path, sdxl_folder: Path, refiner_folder: Path) -> Settings:
-    return make_house(tmp_path, {"sd1": sd1_folder, "sdxl": sdxl_folder, "refiner": refiner_folder})
-
-
-@pytest.fixture
-def engine(house: Settings) -> DiffusionEngine:
-    return make_engine(house)
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[Call]]:
-    """The calls of the network, each with the questions that shared it."""
-    seen: list[list[Call]] = []
-    answer = denoiser.answer
-
-    def watched(calls: Sequence[Call]) -> list[torch.Tensor]:
-        seen.append(list(calls))
-        return answer(calls)
-
-    monkeypatch.setattr(denoiser, "answer", watched)
-    return seen
 
 
 def masked(house: Settings, mask: Image.Image | None = None, **how: Any) -> Mask:
@@ -82,14 +54,6 @@ def source(
 def rendered(events: list[EngineEvent]) -> Rendered:
     assert isinstance(events[-1], Rendered), events[-1]
     return events[-1]
-
-
-def pixels(one: Image.Image) -> np.ndarray[Any, Any]:
-    return np.asarray(one, dtype=float)
-
-
-def difference(one: Image.Image, other: Image.Image) -> float:
-    return float(np.abs(pixels(one) - pixels(other)).mean())
 
 
 def assert_same_outside(made: Image.Image, photo: Image.Image, box: tuple[int, int, int, int]) -> None:

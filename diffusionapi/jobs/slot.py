@@ -1,7 +1,7 @@
-"""A place for one worker among the processes of one server, held by an OS lock.
+"""A place that one of the processes on a folder has at a time, held by an OS lock.
 
-`uvicorn --workers 3` starts three processes that all would start engines: only the holder of a slot does,
-and when its process dies the next one takes over.
+`uvicorn --workers 3` starts three processes that all would start engines, or send webhooks: only the
+holder of a slot does, and when its process dies the next one takes over.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffusionapi.worker.slot import Slot
+from diffusionapi.jobs.slot import Slot
 
 if TYPE_CHECKING:
     from pathlib import Path

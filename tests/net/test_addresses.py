@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffusionapi.intake.addresses import is_public
+from diffusionapi.net.addresses import is_public
 
 
 @pytest.mark.parametrize(

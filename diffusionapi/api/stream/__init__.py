@@ -1,0 +1,1 @@
+"""The streaming dialect: one socket, one picture, a frame for every step."""
