@@ -89,7 +89,7 @@ class FilePreviews(Previews):
         """The folder is made when somebody first wants a preview."""
         self.folder = folder
         self._read: dict[str, tuple[tuple[int, ...], Preview]] = {}
-        """By job what was read last, and of which file: watchers look far more often than there is a new one."""
+        """By job what was read last, and of which file: watchers look more often than there is a new one."""
 
     def want(self, job_id: str) -> None:
         if path := self._file(job_id, ".wanted"):

@@ -165,7 +165,9 @@ def train(run: Path, denoiser: Denoiser, white: Whitening, stages: tuple[Stage, 
                 break
             rate = stage.rate * (stage.rate_end / stage.rate) ** passed
             warm = min(1.0, (denoiser.samples + 1) / (100 * stage.batch))
-            loss = denoiser.step(shown, rate * warm, stage.average)
+            # At first a shorter memory: the average is to be of nothing older than the stage.
+            steps = (denoiser.samples - start) / (stage.batch * together.size())
+            loss = denoiser.step(shown, rate * warm, min(stage.average, steps / (steps + 10)))
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             bar.update(denoiser.samples - start - bar.n)
             bar.set_postfix(loss=f"{mean:.4f}", rate=f"{rate:.1e}", refresh=False)
