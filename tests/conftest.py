@@ -25,11 +25,19 @@ SLOW = ("crash/", "engine/", "weights/", "test_models.py")
 QUICK = ("engine/test_fake.py", "engine/test_process.py", "weights/test_lora_kind.py")
 
 
+LONGEST = ("training/test_recipe.py", "crash/test_kills.py", "docs/")
+"""What begins first, so that where files run side by side none of these is left over in the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        place = str(item.path.relative_to(PROJECT / "tests"))
-        if place.startswith(SLOW) and not place.startswith(QUICK):
+        if _place(item).startswith(SLOW) and not _place(item).startswith(QUICK):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not _place(item).startswith(LONGEST))
+
+
+def _place(item: pytest.Item) -> str:
+    return str(item.path.relative_to(PROJECT / "tests"))
 
 
 def pytest_collection_finish() -> None:

@@ -14,6 +14,9 @@ from diffusionapi.settings import PROJECT, Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+NOBODYS = "8c0de0a6-5b56-4d0c-9a3c-1f7f4be0d5c1"
+"""A well-formed id that nothing has. Fixed, since a test has to have the same name in every process."""
+
 REQUEST = GenerationRequest(
     prompt="a lighthouse",
     negative_prompt="",

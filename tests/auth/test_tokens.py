@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import time
 import warnings
@@ -57,6 +58,7 @@ SOON = time.time() + 1000
         forged({"sub": "bob", "exp": SOON}, algorithm="none"),
         TOKENS.issue("bob" * 2000),
     ],
+    ids=itertools.count(),  # they hold the time, and a test has the same name in every process
 )
 def test_a_token_that_is_not_ours_expired_or_incomplete_says_nothing(token: str) -> None:
     assert TOKENS.name_in(token) is None

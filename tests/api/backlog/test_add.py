@@ -54,7 +54,7 @@ def test_numbers_are_those_of_seconds_and_each_is_given_once(bob: Client) -> Non
     with ThreadPoolExecutor(8) as threads:
         uids = list(threads.map(lambda _: bob.add(steps=1), range(24)))
     assert len(set(uids)) == 24
-    assert sum(uid % 1000 for uid in uids) <= sum(range(24))
+    assert all(uid % 1000 < 100 for uid in uids)
     for uid in uids:
         assert bob.end(uid)["response"]
 

@@ -134,11 +134,12 @@ def test_jobs_in_memory_are_shown_in_the_same_way(door: TestClient) -> None:
 
 
 def test_who_connects_and_leaves_leaves_nothing(stream: Client, stream_server: Server) -> None:
+    before = len(stream_server.log())
     for _ in range(3):
         with stream.connection():
             pass
     assert stream.ask().end == (1000, 200)
-    assert "Traceback" not in stream_server.log()
+    assert "Traceback" not in stream_server.log()[before:]
 
 
 def test_a_key_is_in_no_line_of_the_log(stream: Client, stream_server: Server) -> None:

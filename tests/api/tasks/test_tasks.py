@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.tasks.client import Client, a_png, logged_in, path_of, signed_up
 from tests.api.tasks.conftest import KEY
+from tests.factories import NOBODYS
 from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def test_the_latest_event_is_not_kept_by_caches(bob: Client) -> None:
     assert bob.get(f"/task/{bob.submit(steps=2)}").headers["cache-control"] == "no-cache, no-store"
 
 
-@pytest.mark.parametrize("task", [str(uuid.uuid4()), "1", "%2e%2e", "x" * 300])
+@pytest.mark.parametrize("task", [NOBODYS, "1", "%2e%2e", "x" * 300])
 def test_a_task_that_never_was_is_unknown(bob: Client, task: str) -> None:
     for method in ("GET", "DELETE"):
         answer = bob.ask(method, f"/task/{task}")
