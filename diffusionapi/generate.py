@@ -74,8 +74,8 @@ def main() -> None:
             settings = settings.model_copy(update={"uploads_dir": Path(folder)})
             chosen = translate.choose(body, Catalog(settings), settings)
             ticket = translate.ticket(body, chosen, settings, _beginning(options, body, settings))
-            rendered = render(ticket.request, settings)
-        out = options.out or Path(f"{ticket.id}.{ticket.request.file_type}")
+            rendered = render(ticket.generation, settings)
+        out = options.out or Path(f"{ticket.id}.{ticket.generation.file_type}")
         files.write(out.absolute(), rendered.content, durable=False)
     except Error as error:
         sys.exit(error.sentence)
@@ -86,7 +86,7 @@ def main() -> None:
         print(_NO_MODEL, file=sys.stderr)  # noqa: T201
     for notice in (*ticket.notices, *rendered.sampled.notices):
         print(notice, file=sys.stderr)  # noqa: T201
-    print(f"{out}  {rendered.width}x{rendered.height}  seed {ticket.request.seed}")  # noqa: T201
+    print(f"{out}  {rendered.width}x{rendered.height}  seed {ticket.generation.seed}")  # noqa: T201
 
 
 _NO_MODEL = (

@@ -101,6 +101,18 @@ class Settings(BaseSettings):
         False, description="The streaming API says in a frame, too, why it closes a socket."
     )
 
+    v3_wait: float = Field(
+        30, ge=0, allow_inf_nan=False, description="Seconds the v3 API waits with its answer for a picture."
+    )
+    v3_repeats: int = Field(
+        5,
+        ge=0,
+        description="How often a key may send the v3 API the same request within 30 s; 0: as it likes.",
+    )
+    v3_error_statuses: Flag = Field(
+        False, description="Errors of the v3 API have statuses of HTTP, too, and are not all 200."
+    )
+
     data_dir: Path = Field(PROJECT, description="Folder that the relative paths below are taken from.")
     models_dir: Path = Field(Path("stable_diffusion/models"), description="Models.")
     model_roots: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
@@ -133,7 +145,24 @@ class Settings(BaseSettings):
     job_ttl: Seconds = Field(86400, description="Seconds a finished job waits to be fetched.")
     job_timeout: Seconds = Field(600, description="Seconds one attempt at a job may take.")
 
+    trainings_dir: Path = Field(Path("trainings"), description="What trainings know so far, for going on.")
+    training_timeout: Seconds = Field(
+        86400, description="Seconds one attempt at a training may take; the next one goes on where it was."
+    )
+    training_yields: Flag = Field(
+        False, description="Pictures are drawn between the steps of a training, not after it."
+    )
+
     embeddings_dir: Path = Field(Path("stable_diffusion/embeddings"), description="Textual inversions.")
+    controlnet_dir: Path = Field(Path("stable_diffusion/controlnet"), description="ControlNets.")
+    hints_dir: Path = Field(
+        Path("stable_diffusion/hints"), description="Networks that read pictures for ControlNets."
+    )
+    vaes_dir: Path = Field(Path("stable_diffusion/vaes"), description="VAEs that a request may name.")
+    faces_dir: Path = Field(Path("stable_diffusion/faces"), description="Restorer and detector of faces.")
+    translators_dir: Path = Field(
+        Path("stable_diffusion/translators"), description="Models that translate prompts to English."
+    )
     allow_pickles: bool = Field(
         False, description="Also load .ckpt models, through a reader that takes weights only."
     )

@@ -46,6 +46,9 @@ class _Snapshot:
     models: list[Installed]
     loras: list[Installed]
     upscalers: list[Installed]
+    embeddings: list[Installed]
+    controlnets: list[Installed]
+    vaes: list[Installed]
     model_looks: Looks[Found]
     lora_looks: Looks[FoundLora]
 
@@ -67,6 +70,18 @@ class Catalog:
     @property
     def upscalers(self) -> list[Installed]:
         return self._fresh().upscalers
+
+    @property
+    def embeddings(self) -> list[Installed]:
+        return self._fresh().embeddings
+
+    @property
+    def controlnets(self) -> list[Installed]:
+        return self._fresh().controlnets
+
+    @property
+    def vaes(self) -> list[Installed]:
+        return self._fresh().vaes
 
     @property
     def labels(self) -> dict[str, str]:
@@ -107,6 +122,15 @@ class Catalog:
     def upscaler(self, name: str, field: str) -> Installed:
         return _pick(self.upscalers, name, field, "upscaler")
 
+    def embedding(self, name: str, field: str) -> Installed:
+        return _pick(self.embeddings, name, field, "textual inversion")
+
+    def controlnet(self, name: str, field: str) -> Installed:
+        return _pick(self.controlnets, name, field, "ControlNet")
+
+    def vae(self, name: str, field: str) -> Installed:
+        return _pick(self.vaes, name, field, "VAE")
+
     def safety_checker(self, model: Installed | None) -> Path | None:
         """The folder of what checks a model's pictures (None: of any model), None if nothing does."""
         return safety.find(model, self._settings)
@@ -132,6 +156,9 @@ class Catalog:
                     *(Installed(name, None) for name in BUILT_IN_UPSCALERS),
                     *scan.files(settings.path(settings.upscalers_dir), ".pth", ".safetensors"),
                 ],
+                scan.files(settings.path(settings.embeddings_dir), ".safetensors", ".pt", ".bin"),
+                scan.parts(settings.path(settings.controlnet_dir)),
+                scan.parts(settings.path(settings.vaes_dir)),
                 Looks(partial(inspection.inspect, pickles=settings.allow_pickles)),
                 Looks(lora_kind.inspect),
             )

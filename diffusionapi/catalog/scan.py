@@ -35,6 +35,15 @@ def files(root: Path, *suffixes: str) -> list[Installed]:
     return sorted(found, key=lambda one: one.name)
 
 
+def parts(root: Path) -> list[Installed]:
+    """Networks that are no whole model: a file of weights, or a folder of diffusers with its config.json."""
+    folders = [one for one in _entries(root) if (one / "config.json").is_file()]
+    return sorted(
+        [*files(root, ".safetensors"), *(Installed(one.name, one) for one in folders)],
+        key=lambda one: one.name,
+    )
+
+
 def _entries(root: Path) -> Iterator[Path]:
     if root.is_dir():
         yield from (one for one in root.iterdir() if not one.name.startswith("."))

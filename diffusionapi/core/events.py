@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator
 
-PhaseName = Literal["loading", "generation", "initial generation", "upscaling", "saving"]
+PhaseName = Literal[
+    "loading", "generation", "initial generation", "upscaling", "saving", "preparing", "training"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,9 @@ class Sampled:
     checked: bool = False
     """A safety checker has looked at the picture."""
     flagged: bool = False
-    """It objected to it, so the picture is black."""
+    """It objected to it, so the picture does not show what it did."""
+    translated: tuple[str, str] | None = None
+    """The two prompts in English, if they had to be translated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,19 @@ class Picture:
     memory_before_mb: float
     memory_after_mb: float
     sampled: Sampled | None = None
-    """None in records of before it was kept."""
+    """None of a picture that was only made larger, and in records of before it was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished LoRA, in its folder."""
+
+    name: str
+    model: str
+    steps: int
+    loss: float
+    """The mean of the last tenth of the steps."""
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,8 @@ class Step:
     step: int
     steps: int
     fraction: float
+    loss: float | None = None
+    """Of a training, lately."""
     kind: Literal["step"] = "step"
 
 
@@ -104,6 +122,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """The end of a training."""
+
+    trained: Trained
+    kind: Literal["learned"] = "learned"
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     failure: Failure
     kind: Literal["failed"] = "failed"
@@ -115,7 +141,7 @@ class Cancelled:
 
 
 Event = Annotated[
-    Queued | Started | Phase | Step | Saving | Finished | Failed | Cancelled, Discriminator("kind")
+    Queued | Started | Phase | Step | Saving | Finished | Learned | Failed | Cancelled, Discriminator("kind")
 ]
 """`kind` tells a reader of JSON which one it is, without trying them all."""
 

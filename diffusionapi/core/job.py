@@ -12,6 +12,7 @@ from diffusionapi.core.events import (
     Failed,
     Failure,
     Finished,
+    Learned,
     Numbered,
     Phase,
     Picture,
@@ -19,8 +20,10 @@ from diffusionapi.core.events import (
     Saving,
     Started,
     Step,
+    Trained,
 )
-from diffusionapi.core.request import GenerationRequest  # noqa: TC001 - stores read annotations at run time
+from diffusionapi.core.request import GenerationRequest
+from diffusionapi.core.work import Work  # noqa: TC001 - stores read annotations at run time
 
 RECENT = 64
 """Events a progress keeps for watchers that look in now and then."""
@@ -32,9 +35,9 @@ class JobState(StrEnum):
     RUNNING = "running"
     """A worker holds it."""
     DONE = "done"
-    """Its picture is saved."""
+    """What it was to make is saved."""
     FAILED = "failed"
-    """It ended without a picture; `failure` says why."""
+    """It ended without anything; `failure` says why."""
     CANCELLED = "cancelled"
     """Its client took it back."""
 
@@ -61,9 +64,16 @@ class Ticket:
     id: str
     dialect: str
     created_at: float
-    request: GenerationRequest
+    request: Work
     payload: dict[str, Any]
     notices: tuple[str, ...] = ()
+
+    @property
+    def generation(self) -> GenerationRequest:
+        """What is asked of a job that paints."""
+        if not isinstance(self.request, GenerationRequest):
+            raise TypeError(f"job {self.id} is none that paints")
+        return self.request
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,7 @@ class Progress:
     started_at: float | None = None
     ended_at: float | None = None
     picture: Picture | None = None
+    trained: Trained | None = None
     failure: Failure | None = None
     number: int = 0
     recent: tuple[Numbered, ...] = field(default=())
@@ -128,6 +139,10 @@ class Progress:
             case Finished(picture=picture):
                 return replace(
                     self, state=JobState.DONE, phase="done", fraction=1.0, picture=picture, ended_at=now
+                )
+            case Learned(trained=trained):
+                return replace(
+                    self, state=JobState.DONE, phase="done", fraction=1.0, trained=trained, ended_at=now
                 )
             case Failed(failure=failure):
                 return replace(self, state=JobState.FAILED, phase="error", failure=failure, ended_at=now)

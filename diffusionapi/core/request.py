@@ -13,6 +13,10 @@ Resize = Literal["stretch", "crop", "fill"]
 """How a picture comes to another shape: squeezed into it, cut to it, or with its edges drawn out."""
 Fill = Literal["original", "blurred", "noise", "blank"]
 """What the masked part holds before it is painted: itself, its blurred surroundings, noise, or zeros."""
+Tiling = Literal["none", "horizontal", "both"]
+"""Along which axes the picture's opposite edges fit together."""
+Blanking = Literal["black", "blurred", "pixelated", "text"]
+"""What becomes of a picture that a safety checker objects to; text is a white picture that says so."""
 Safety = Literal["off", "available", "required"]
 """Whether the finished picture is checked: never, when a checker is installed, or not without one."""
 SafetyPolicy = Literal["asked", "available", "required"]
@@ -75,6 +79,33 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """A ControlNet and the picture whose lines, depth, poses … it holds the new picture to."""
+
+    net: str
+    upload: str
+    """The name of that picture among the uploads."""
+    hint: str
+    """What reads it, one of `core.hints`; "none": the picture is what the net wants to see already."""
+    scale: float
+    start: float
+    end: float
+    """It acts from here to there of the steps (0..1)."""
+    guess: bool
+    """Only the wanted side hears it, deeper layers more, so that it works without words, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upscale:
+    """The finished picture is made larger."""
+
+    upscaler: str
+    scale: float
+    faces: bool
+    """Faces are restored, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     prompt: str
     negative_prompt: str
@@ -94,19 +125,32 @@ class GenerationRequest:
     refiner: Refiner | None
     source: Source | None = None
     safety: Safety = "off"
+    blanking: Blanking = "black"
+    controls: tuple[Control, ...] = ()
+    self_attention: float = 0.0
+    """How strongly the picture is led away from what it would be without its own attention (SAG); 0: not."""
+    tiling: Tiling = "none"
+    vae: str | None = None
+    """Decodes in place of the model's own."""
+    upscale: Upscale | None = None
+    translate: bool = False
+    """The prompts may be in any language; they are told to the model in English."""
+    kind: Literal["generation"] = "generation"
 
     @property
     def uploads(self) -> tuple[str, ...]:
         """The uploads that this request needs until its job has ended."""
-        if self.source is None:
-            return ()
-        mask = self.source.mask
-        return (self.source.upload,) if mask is None else (self.source.upload, mask.upload)
+        names = [one.upload for one in self.controls]
+        if self.source is not None:
+            names.append(self.source.upload)
+            if self.source.mask is not None:
+                names.append(self.source.mask.upload)
+        return tuple(names)
 
     @property
     def final_size(self) -> tuple[int, int]:
-        """Width and height of the picture that comes out, in pixels; if only a masked part of a source is
-        painted, that of this part, and what comes out is as large as the source."""
+        """Width and height of the picture that is painted, in pixels; if only a masked part of a source is
+        painted, that of this part, and what comes out is as large as the source. `upscale` comes after it."""
         if self.hires is None:
             return self.width, self.height
         return _on_grid(self.width * self.hires.scale), _on_grid(self.height * self.hires.scale)

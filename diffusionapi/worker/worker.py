@@ -170,7 +170,7 @@ class Worker(threading.Thread):
             now = time.monotonic()
             run = self._runs[claim.ticket.id] = _Run(claim, now, now + self._job_timeout)
             try:
-                engine.admit(run.id, claim.ticket.request)
+                engine.admit(run.id, claim.ticket.generation)
             except EngineDied:
                 # It had died before, so this job is not to blame.
                 self._requeue(run, "given back")
@@ -242,7 +242,7 @@ class Worker(threading.Thread):
         dies after it leaves a finished job (see `_inherit`).
         """
         ticket, sampled = run.claim.ticket, rendered.sampled
-        request = ticket.request
+        request = ticket.generation
         picture = Picture(
             name=f"{run.id}.{request.file_type}",
             file_type=request.file_type,

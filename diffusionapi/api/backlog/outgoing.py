@@ -68,7 +68,7 @@ class BacklogOutgoing:
             yield _Stage(ACKNOWLEDGED, "Acknowledged request")
             if progress.started_at is not None:
                 yield _Stage(STARTED, "AI started")
-                if ticket.request.source is not None:
+                if ticket.generation.source is not None:
                     yield _Stage(INIT_IMAGE, "copied input image to destination image")
         if not progress.state.ended:
             return

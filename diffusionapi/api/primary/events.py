@@ -12,6 +12,7 @@ from diffusionapi.core.events import (
     Cancelled,
     Failed,
     Finished,
+    Learned,
     Numbered,
     Phase,
     Queued,
@@ -62,6 +63,8 @@ def _fields(event: Event, links: Callable[[Picture], dict[str, str]]) -> tuple[s
                 "generation_time_sec": picture.seconds,
                 "sampling": how.model_dump() if (how := translate.sampled(picture)) else None,
             }
+        case Learned():
+            raise TypeError("the jobs of this API make pictures")
         case Failed(failure=failure):
             return "failed", {"code": failure.code, "error": failure.sentence}
         case Cancelled():

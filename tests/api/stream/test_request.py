@@ -149,7 +149,7 @@ def test_a_job_says_all_that_the_request_said(settings: Settings) -> None:
         prompt="a kite", negative_prompt="rain", image_size=[1024, 1024], steps=1, guidance_scale=0
     )
     job = ticket(asked, Catalog(settings), settings)
-    request = job.request
+    request = job.generation
     assert (request.prompt, request.negative_prompt) == ("a kite", "rain")
     assert (request.width, request.height, request.steps, request.guidance) == (1024, 1024, 1, 0)
     assert (request.file_type, request.sampler, request.schedule) == ("png", "DPM++ 2M Karras", "karras")
@@ -158,7 +158,7 @@ def test_a_job_says_all_that_the_request_said(settings: Settings) -> None:
 
 def test_every_picture_is_another_one(settings: Settings) -> None:
     asked = StreamRequest(prompt="a kite")
-    seeds = {ticket(asked, Catalog(settings), settings).request.seed for _ in range(5)}
+    seeds = {ticket(asked, Catalog(settings), settings).generation.seed for _ in range(5)}
     assert len(seeds) == 5
 
 
@@ -170,4 +170,4 @@ def test_a_model_of_the_server_that_cannot_be_used_is_no_mistake_of_the_client(s
     strict = real.model_copy(update={"safety": "required"})
     with pytest.raises(Misconfigured, match="SAFETY"):
         ticket(StreamRequest(prompt="a kite"), Catalog(strict), strict)
-    assert ticket(StreamRequest(prompt="a kite"), Catalog(real), real).request.model == "painter"
+    assert ticket(StreamRequest(prompt="a kite"), Catalog(real), real).generation.model == "painter"

@@ -224,7 +224,7 @@ def test_schedulers_are_the_samplers_they_are_named_for(
 ) -> None:
     task = idle.post("/task", json={"prompt": "p", "scheduler": scheduler}).json()
     service: Service = idle.app.state.service  # type: ignore[attr-defined]
-    request = service.store.ticket(task).request
+    request = service.store.ticket(task).generation
     assert (request.sampler, request.schedule) == (sampler, schedule)
 
 

@@ -48,7 +48,7 @@ SIBLINGS = {
         200,
         "embeddings/picturebook-teal.safetensors",
     ),
-    "edges": Sibling(controlnet.train, 3000, "controlnets/picturebook-edges"),
+    "edges": Sibling(controlnet.train, 3000, "controlnet/picturebook-edges"),
     "inpainting": Sibling(inpainting.train, 2500, "models/picturebook-inpainting"),
     "xl": Sibling(xl_base.train, 4000, "models/picturebook-xl"),
     "xl-refiner": Sibling(
