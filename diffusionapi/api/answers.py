@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from fastapi import Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from diffusionapi.errors import Error
+from diffusionapi.errors import Error, QueueFull, TooManyAttempts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,6 +28,26 @@ _MOMENT = 0.005
 def ready_json(model: BaseModel, status: int = 200) -> Response:
     """A model as JSON, past FastAPI's encoder, which takes longer than all else in a poll's answer."""
     return Response(model.model_dump_json(), status, media_type="application/json")
+
+
+def when_to_retry(response: Response, error: Error) -> Response:
+    """Of what will be otherwise in a while, the answer says when."""
+    if isinstance(error, QueueFull | TooManyAttempts):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def as_json(failures: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Error answers of a route whose success is no JSON: FastAPI would give them its media type."""
+    return {
+        status: {
+            "description": one["description"],
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{one['model'].__name__}"}}
+            },
+        }
+        for status, one in failures.items()
+    }
 
 
 class DeliveredResponse(Response):

@@ -15,16 +15,10 @@ from diffusionapi.api.backlog.state import BacklogState
 from diffusionapi.api.dialect import HttpProblem
 from diffusionapi.auth.clients import Client
 from diffusionapi.errors import NotAuthenticated
-from diffusionapi.service import Service
 
 _header = HTTPBearer(
     auto_error=False, description="The authToken of `POST /api/v1/public/client/login`, or the client token"
 )
-
-
-async def _core(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
 
 
 async def _state(request: Request) -> BacklogState:
@@ -32,7 +26,6 @@ async def _state(request: Request) -> BacklogState:
     return state
 
 
-Core = Annotated[Service, Depends(_core)]
 State = Annotated[BacklogState, Depends(_state)]
 
 

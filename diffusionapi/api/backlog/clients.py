@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Body
 
 from diffusionapi.api.backlog import schemas
-from diffusionapi.api.backlog.caller import Core, State, Who  # noqa: TC001 - FastAPI reads annotations
+from diffusionapi.api.backlog.caller import State, Who  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.backlog.face import (
     BAD_REQUEST,
     BAD_TOKEN,
@@ -22,6 +22,7 @@ from diffusionapi.api.backlog.face import (
 from diffusionapi.api.backlog.record import iso
 from diffusionapi.api.backlog.state import DURATION, BacklogState, username
 from diffusionapi.api.dialect import HttpProblem
+from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 
 if TYPE_CHECKING:
     from diffusionapi.auth.clients import Client

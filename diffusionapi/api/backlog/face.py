@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.api.answers import ready_json
+from diffusionapi.api.answers import ready_json, when_to_retry
 from diffusionapi.api.backlog import schemas
 from diffusionapi.api.dialect import dialect_router, status_of
 from diffusionapi.errors import (
     BadRequest,
     NotAuthenticated,
     QueueFull,
-    TooManyAttempts,
     UnknownJob,
     UnknownPicture,
 )
@@ -48,10 +47,7 @@ def face(error: Error) -> Response:
         case _:
             status, sentence = status_of(error), error.sentence
     body = schemas.BacklogRefused(status=status, statusText=sentence, message=sentence)
-    response = ready_json(body, status)
-    if isinstance(error, QueueFull | TooManyAttempts):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
+    return when_to_retry(ready_json(body, status), error)
 
 
 def backlog_router() -> APIRouter:

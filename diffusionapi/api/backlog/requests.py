@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Body, Path, Request, Response
 from fastapi.responses import FileResponse
 
-from diffusionapi.api.answers import file_answer, ready_json
+from diffusionapi.api.answers import as_json, file_answer, ready_json
 from diffusionapi.api.backlog import record, schemas, translate
-from diffusionapi.api.backlog.caller import Core, Engine, State, Who  # noqa: TC001 - FastAPI reads annotations
+from diffusionapi.api.backlog.caller import Engine, State, Who  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.backlog.face import (
     BAD_REQUEST,
     BAD_TOKEN,
@@ -27,6 +27,7 @@ from diffusionapi.api.backlog.face import (
 )
 from diffusionapi.api.backlog.state import BacklogState, username
 from diffusionapi.api.backlog.translate import Place
+from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.errors import JobEnded, JobExists, UnknownJob
 
 if TYPE_CHECKING:
@@ -135,13 +136,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     summary="A picture of a request",
     response_class=FileResponse,
     responses={
-        **{
-            status: {
-                "description": one["description"],
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/BacklogRefused"}}},
-            }
-            for status, one in failures(_404="No such picture, or no longer", _503=NO_STORAGE).items()
-        },
+        **as_json(failures(_404="No such picture, or no longer", _503=NO_STORAGE)),
         200: {"content": {"image/png": _BINARY}, "description": "The file"},
         206: {"content": {"image/png": _BINARY}, "description": "The range that was asked for"},
         304: {"description": "The client has it already"},

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from diffusionapi.api.fields import Float, Int, RequestModel
 from diffusionapi.errors import BadRequest
 
 MAX_SEED = 2**32 - 1
@@ -15,12 +16,6 @@ _SIDE = "pixels, a multiple of 64; a given picture is cut and scaled to it"
 _URL = re.compile(r"https?://\S+|/\S+", re.IGNORECASE)
 _DOMAIN = re.compile(r"(https?://)?(\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?(/[^\s?#]*)?", re.IGNORECASE)
 _URI = re.compile(r"[^\s#]*")
-
-
-def _no_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
 
 
 def _not_blank(value: object) -> object:
@@ -52,20 +47,7 @@ def _a_uri(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-Int = Annotated[int, BeforeValidator(_no_bool)]
-Float = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
-
-
-class _Request(BaseModel):
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, body: object) -> object:
-        if isinstance(body, dict):
-            return {name: value for name, value in body.items() if value is not None}
-        return body
-
-
-class DiffusionRequest(_Request):
+class DiffusionRequest(RequestModel):
     """Numbers may come as strings. What is not listed is let pass and has no effect."""
 
     word: Annotated[str, BeforeValidator(_not_blank)] = Field(description="What the picture shows")
@@ -121,7 +103,7 @@ class Login(BaseModel):
 LOGIN_EXAMPLE: dict[str, Any] = {"token": "5f0c4d1e…", "secret": "b7e1…"}
 
 
-class NotifySettings(_Request):
+class NotifySettings(RequestModel):
     domain: Annotated[str | None, BeforeValidator(_a_domain)] = Field(
         None, description="Where the client's server is; empty: nowhere; default: as it was"
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import Depends, Request, Response
-
-from diffusionapi.api.answers import ready_json
+from diffusionapi.api.answers import ready_json, when_to_retry
 from diffusionapi.api.dialect import status_of
 from diffusionapi.api.primary import schemas
-from diffusionapi.errors import QueueFull, UnknownJob
-from diffusionapi.service import Service
+from diffusionapi.errors import UnknownJob
 
 if TYPE_CHECKING:
+    from fastapi import Response
+
     from diffusionapi.errors import Error
 
 NO_JOB = "No such job: it never was, or its final answer was fetched"
@@ -25,21 +24,7 @@ def face(error: Error) -> Response:
     body = schemas.ErrorResponse(error=error.sentence, detail=error.sentence)
     if isinstance(error, UnknownJob):
         body = schemas.UnknownJobResponse(**body.model_dump(), job_id=error.job_id)
-    response = ready_json(body, status_of(error))
-    if isinstance(error, QueueFull):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
-
-
-# Dependencies are coroutines: FastAPI would send plain functions through its threads, at twice a poll's cost.
-
-
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-Core = Annotated[Service, Depends(_service)]
+    return when_to_retry(ready_json(body, status_of(error)), error)
 
 
 def failures(**meanings: str) -> dict[int | str, dict[str, Any]]:
@@ -51,17 +36,4 @@ def failures(**meanings: str) -> dict[int | str, dict[str, Any]]:
             "description": meaning,
         }
         for status, meaning in meanings.items()
-    }
-
-
-def as_json(failures: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """The same for a route whose success is no JSON: FastAPI would give failures its media type."""
-    return {
-        status: {
-            "description": one["description"],
-            "content": {
-                "application/json": {"schema": {"$ref": f"#/components/schemas/{one['model'].__name__}"}}
-            },
-        }
-        for status, one in failures.items()
     }

@@ -6,15 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from diffusionapi.api.primary.schemas import (
-    TXT2IMG_EXAMPLE,
-    Float,
-    Int,
-    RequestModel,
-    Side,
-    Txt2ImgRequest,
-    no_bool,
-)
+from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
+from diffusionapi.api.primary.schemas import TXT2IMG_EXAMPLE, Side, Txt2ImgRequest
 from diffusionapi.errors import BadRequest
 
 ResizeMode = Literal["just resize", "crop and resize", "resize and fill"]

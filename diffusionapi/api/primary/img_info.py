@@ -9,7 +9,8 @@ from fastapi import Body, Request
 from pydantic import ValidationError
 
 from diffusionapi.api.dialect import dialect_router
-from diffusionapi.api.primary.face import Core, face, failures
+from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
+from diffusionapi.api.primary.face import face, failures
 from diffusionapi.api.primary.img2img_schemas import IMG_INFO_EXAMPLE, ImgInfoRequest, ImgInfoResponse
 from diffusionapi.api.primary.schemas import Txt2ImgRequest
 from diffusionapi.infotext import grammar

@@ -12,19 +12,12 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from diffusionapi.api.answers import DeliveredResponse, file_answer, ready_json
+from diffusionapi.api.answers import DeliveredResponse, as_json, file_answer, ready_json
 from diffusionapi.api.dialect import dialect_router
+from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.primary import img_info, listing, schemas, submit, translate
 from diffusionapi.api.primary.events import render, shown
-from diffusionapi.api.primary.face import (
-    BAD_PARAMETER,
-    NO_JOB,
-    NO_STORAGE,
-    Core,
-    as_json,
-    face,
-    failures,
-)
+from diffusionapi.api.primary.face import BAD_PARAMETER, NO_JOB, NO_STORAGE, face, failures
 from diffusionapi.core.events import Picture, Preview
 from diffusionapi.core.job import JobState
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
 from diffusionapi.core.request import FileType
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
 from diffusionapi.weights.families import Family
-
-
-def no_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
 
 
 def _file_type(value: object) -> object:
@@ -29,21 +24,9 @@ def _not_blank(value: object) -> object:
     return value
 
 
-Int = Annotated[int, BeforeValidator(no_bool)]
-Float = Annotated[float, BeforeValidator(no_bool), Field(allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=8, le=16384), BeforeValidator(no_bool)]
 Prompt = Annotated[str, BeforeValidator(_not_blank)]
 MAX_SEED = 2**32 - 1
-
-
-class RequestModel(BaseModel):
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, body: object) -> object:
-        """Clients fill forms with nulls for what they leave open."""
-        if isinstance(body, dict):
-            return {name: value for name, value in body.items() if value is not None}
-        return body
 
 
 class LoraUse(RequestModel):

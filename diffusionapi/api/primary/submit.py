@@ -9,9 +9,10 @@ from typing import Annotated
 from fastapi import Body, Header, Request
 
 from diffusionapi.api.dialect import dialect_router
+from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.primary import img2img as beginnings
 from diffusionapi.api.primary import img2img_schemas, schemas, translate
-from diffusionapi.api.primary.face import NO_STORAGE, Core, face, failures
+from diffusionapi.api.primary.face import NO_STORAGE, face, failures
 from diffusionapi.jobs.store import IdempotencyKey
 
 router = dialect_router(face, tags=[])

@@ -11,6 +11,7 @@ import anyio
 from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
 from starlette.routing import Route
 
+from diffusionapi.api.incoming import token_of
 from diffusionapi.api.stream import closing, schemas, translate
 from diffusionapi.api.stream.drawing import Drawing
 from diffusionapi.api.stream.view import View
@@ -62,21 +63,13 @@ async def generate(socket: WebSocket) -> None:
 async def _asked(socket: WebSocket, core: Service) -> tuple[Drawing, schemas.StreamRequest]:
     """What the client wants, and the job that was made of it."""
     keys: Keys = socket.app.state.keys
-    await asyncio.to_thread(keys.check, _key_of(socket))
+    if (key := token_of(socket)) is None:
+        raise NotAuthenticated
+    await asyncio.to_thread(keys.check, key)
     asked = schemas.read(await _first_message(socket), core.settings.max_side)
     drawing = Drawing(core, await asyncio.to_thread(translate.ticket, asked, core.catalog, core.settings))
     await drawing.submit()
     return drawing, asked
-
-
-def _key_of(socket: WebSocket) -> str:
-    """The header goes before the query, which is for browsers: those cannot set headers."""
-    scheme, _, key = socket.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
-    if key := socket.query_params.get("token", ""):
-        return key
-    raise NotAuthenticated
 
 
 async def _first_message(socket: WebSocket) -> str | bytes:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from fastapi import File, Path, Request, Response, UploadFile
 
-from diffusionapi.api.tasks.caller import Core, State, caller_of
+from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
+from diffusionapi.api.tasks.caller import State, caller_of
 from diffusionapi.api.tasks.face import (
     BAD_PARAMETERS,
     NO_SPACE,

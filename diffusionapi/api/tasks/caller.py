@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyQuery, OAuth2PasswordBearer
 
+from diffusionapi.api.incoming import token_of
 from diffusionapi.api.tasks.state import TaskState
 from diffusionapi.auth.accounts import PUBLIC
 from diffusionapi.errors import NotAuthenticated
-from diffusionapi.service import Service
-
-if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
 
 _header = OAuth2PasswordBearer("token", auto_error=False, description="A token of `POST /token`")
 _query = APIKeyQuery(name="token", auto_error=False, description="The same, for links and sockets")
@@ -29,26 +26,12 @@ class Caller:
     session: str | None
 
 
-async def _core(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
 async def _state(request: Request) -> TaskState:
     state: TaskState = request.app.state.tasks
     return state
 
 
-Core = Annotated[Service, Depends(_core)]
 State = Annotated[TaskState, Depends(_state)]
-
-
-def token_of(connection: HTTPConnection) -> str | None:
-    """The token that came with a request or a handshake; the header goes before the query."""
-    scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return connection.query_params.get("token") or None
 
 
 def bearer(state: TaskState, token: str) -> Caller:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.api.answers import ready_json
+from diffusionapi.api.answers import ready_json, when_to_retry
 from diffusionapi.api.dialect import dialect_router, status_of
 from diffusionapi.api.tasks import schemas
 from diffusionapi.api.validation import Refusal, UnreadableJson
@@ -12,8 +12,6 @@ from diffusionapi.errors import (
     BadJson,
     BadRequest,
     NotAuthenticated,
-    QueueFull,
-    TooManyAttempts,
     UnknownJob,
     UnknownPicture,
 )
@@ -52,9 +50,7 @@ def face(error: Error) -> Response:
     response = _answer(error.sentence, status_of(error))
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, QueueFull | TooManyAttempts):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
+    return when_to_retry(response, error)
 
 
 def _answer(sentence: str, status: int) -> Response:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import HTTPException, Query, Request, Response
 
 from diffusionapi.api.answers import ready_json
+from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.tasks import events, schemas
-from diffusionapi.api.tasks.caller import Core, State, Who  # noqa: TC001 - FastAPI reads annotations
+from diffusionapi.api.tasks.caller import State, Who  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.tasks.face import BAD_PARAMETERS, FULL, NO_SPACE, NO_TOKEN, failures, tasks_router
 from diffusionapi.api.tasks.submit import submit
 from diffusionapi.api.tasks.tasks import SAFETY_HEADER

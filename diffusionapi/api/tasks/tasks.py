@@ -10,8 +10,9 @@ import anyio
 from fastapi import Body, Path, Request, Response, WebSocket, WebSocketDisconnect
 
 from diffusionapi.api.answers import ready_json
+from diffusionapi.api.incoming import Core, token_of
 from diffusionapi.api.tasks import events, schemas
-from diffusionapi.api.tasks.caller import Core, State, Who, bearer, token_of
+from diffusionapi.api.tasks.caller import State, Who, bearer
 from diffusionapi.api.tasks.face import (
     BAD_PARAMETERS,
     FULL,
