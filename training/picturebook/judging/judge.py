@@ -10,6 +10,7 @@ import numpy as np
 from training.picturebook.judging import objects, outlines, patches
 from training.picturebook.judging.pixels import reduced
 from training.picturebook.judging.places import place
+from training.picturebook.judging.recogniser import recognised
 from training.picturebook.world.paint import silhouette
 from training.picturebook.world.plan import COLOURS, SHAPES
 
@@ -34,7 +35,8 @@ CONTRAST = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """None: nothing of the kind is to be seen, or nobody looked. `overlap` is that of the best outline."""
+    """None: nothing of the kind is to be seen, or nobody looked. `overlap` is that of the best outline,
+    `exact` the object whose ideal drawing fits line by line."""
 
     colour: str | None = None
     background: str | None = None
@@ -43,6 +45,7 @@ class Seen:
     object: str | None = None
     shape: str | None = None
     overlap: float | None = None
+    exact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Verdict:
 
     seen: Seen
     right: dict[str, bool]
+    exact: bool | None = None
+    """Whether the object is drawn as its ideal is; None where none was asked for."""
 
     @property
     def wrong(self) -> list[str]:
@@ -76,7 +81,9 @@ def against(seen: Seen, plan: Plan) -> Verdict:
         del asked["time"]
     wanted = {question: asked.get(question) for question in QUESTIONS}
     return Verdict(
-        seen, {one: getattr(seen, one) == value for one, value in wanted.items() if value is not None}
+        seen,
+        {one: getattr(seen, one) == value for one, value in wanted.items() if value is not None},
+        seen.exact == asked["object"] if "object" in asked else None,
     )
 
 
@@ -104,7 +111,7 @@ def plain_object(picture: np.ndarray) -> Seen:
     sure = None
     if colour is not None and outlines.softness(picture, mask) <= outlines.SOFT:
         sure = _sure(objects.find(picture, (colour,), objects.SIZES))
-    return Seen(colour, background, object=sure.name if sure else None)
+    return Seen(colour, background, object=recognised(picture), exact=sure.name if sure else None)
 
 
 def scene(picture: np.ndarray) -> Seen:
@@ -115,7 +122,7 @@ def scene(picture: np.ndarray) -> Seen:
     colour = likely.colour if likely else patches.colour(picture)
     if sure and outlines.softness(picture, _mask(picture, sure)) > outlines.SOFT:
         sure = None
-    return Seen(colour, None, time, ground, sure.name if sure else None)
+    return Seen(colour, None, time, ground, recognised(picture), exact=sure.name if sure else None)
 
 
 def _sure(found: Sequence[Find], alike: float = ALIKE) -> Find | None:

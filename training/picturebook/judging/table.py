@@ -33,6 +33,7 @@ class Table:
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     right: Counter[tuple[str, str]] = field(default_factory=Counter)
     overlaps: list[float] = field(default_factory=list)
+    exact: list[bool] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
     """A line for each picture that got something wrong."""
 
@@ -42,6 +43,8 @@ class Table:
             self.right[kind(plan), question] += right
         if verdict.seen.overlap is not None:
             self.overlaps.append(verdict.seen.overlap)
+        if verdict.exact is not None:
+            self.exact.append(verdict.exact)
         if verdict.wrong:
             self.mistakes.append(f"{prompt}: {verdict.mistakes}")
 
@@ -66,6 +69,9 @@ class Table:
         if self.overlaps:
             mean = sum(self.overlaps) / len(self.overlaps)
             lines += ["", f"Shapes have {mean:.2f} of their area in common with the nearest ideal outline."]
+        if self.exact:
+            share = sum(self.exact) / len(self.exact)
+            lines += ["", f"{share:.0%} of the objects are drawn so that an ideal drawing fits line by line."]
         return "\n".join(lines)
 
     def _count(self, kind: str, question: str) -> str:
