@@ -52,7 +52,7 @@ def _box(plan: Plan) -> tuple[int, int, int]:
     return round(DRAWN / 2 + DRAWN * thing.x - side / 2), round(DRAWN / 2 + DRAWN * thing.y - side / 2), side
 
 
-def _halves(rng: Random) -> np.ndarray:
+def halves(rng: Random) -> np.ndarray:
     plan = of_an_object(rng)
     other = rng.choice([one for one in OBJECTS if one != plan.things[0].name])
     one, two = _drawn(plan), _drawn(replace(plan, things=(replace(plan.things[0], name=other),)))
@@ -103,13 +103,13 @@ def _without(rng: Random) -> np.ndarray:
     return _drawn(plan)
 
 
-_NOTHING: tuple[Callable[[Random], np.ndarray], ...] = (_halves, _shreds, _flat, _blurred, _without)
+NOTHING: tuple[Callable[[Random], np.ndarray], ...] = (halves, _shreds, _flat, _blurred, _without)
 
 
 def example(rng: Random) -> tuple[np.ndarray, int]:
     """A drawing and its class."""
     if rng.random() < NONE:
-        return rng.choice(_NOTHING)(rng), CLASSES.index("none")
+        return rng.choice(NOTHING)(rng), CLASSES.index("none")
     plan = of_an_object(rng)
     image = Image.fromarray(_drawn(plan))
     soft = DRAWN / 512 * rng.uniform(0, 3.5)
