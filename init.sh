@@ -5,7 +5,7 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")"
 
 log=.venv/install.log
 stamp=.venv/.installed
-folders=(outputs stable_diffusion/{models,loras,upscalers,embeddings})
+folders=(outputs stable_diffusion/{models,loras,upscalers,embeddings,controlnet,hints,vaes,faces,translators})
 
 usage() {
     cat <<'TEXT'

@@ -21,6 +21,7 @@
     ├── NameTaken               409  somebody has signed up by this name
     ├── TooManyAttempts         429  at guessing passwords, or at signing up
     ├── TooManyRequests         429  with one API key
+    ├── TooManyRepeats          429  of one request with one API key
     ├── QueueFull               429
     ├── Misconfigured           500  a setting or a file of the operator is wrong
     ├── BrokenModel             500  a model's file is damaged, missing, half-downloaded or of an unknown kind
@@ -74,6 +75,8 @@ class UnknownName(BadRequest):
         else:
             hint = f"no {kind} is installed"
         super().__init__(field, f"unknown {kind} {name!r}; {hint}")
+        self.kind = kind
+        self.name = name
         self.near = tuple(near)
 
 
@@ -153,6 +156,15 @@ class TooManyRequests(Error):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Too many requests with this key; try again in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
+class TooManyRepeats(Error):
+    code = "too_many_repeats"
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"The same request came too often; try again in {retry_after} seconds")
         self.retry_after = retry_after
 
 

@@ -84,7 +84,7 @@ def main() -> None:
         sys.exit(130)  # what a shell expects of a program that was interrupted
     if asked.engine is None and settings.engine == "fake":
         print(_NO_MODEL, file=sys.stderr)  # noqa: T201
-    for notice in (*ticket.notices, *rendered.sampled.notices):
+    for notice in (*ticket.notices, *(rendered.sampled.notices if rendered.sampled else ())):
         print(notice, file=sys.stderr)  # noqa: T201
     print(f"{out}  {rendered.width}x{rendered.height}  seed {ticket.generation.seed}")  # noqa: T201
 

@@ -32,6 +32,10 @@ from diffusionapi.api.stream.translate import DIALECT as STREAM
 from diffusionapi.api.tasks import routes as tasks
 from diffusionapi.api.tasks.events import DIALECT as TASKS
 from diffusionapi.api.tasks.state import TaskState
+from diffusionapi.api.v3 import routes as v3
+from diffusionapi.api.v3.face import face as v3_face
+from diffusionapi.api.v3.state import DIALECT as V3
+from diffusionapi.api.v3.state import V3State
 from diffusionapi.auth.accounts import Accounts
 from diffusionapi.auth.clients import Clients
 from diffusionapi.auth.keys import Keys
@@ -86,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(tasks.router)
     app.include_router(stream.router)
     app.include_router(backlog.router)
+    app.include_router(v3.router)
     app.include_router(capabilities.router)
     app.include_router(health.router)
     app.add_exception_handler(HTTPException, _outside_any_dialect)
@@ -99,9 +104,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _outside_any_dialect(request: Request, error: Exception) -> Response:
-    """Unknown methods get the face of their path's dialect; unknown paths, which have none, the primary's."""
+    """Unknown methods get the face of their path's dialect; unknown paths, which have none, that of whoever
+    has all paths around them, or the primary's."""
     of_dialect, methods = of_path(request)
-    response = (of_dialect or face)(as_error(error))
+    around = v3_face if request.scope["path"].startswith(v3.PREFIXES) else face
+    response = (of_dialect or around)(as_error(error))
     if response.status_code == 405:
         response.headers["Allow"] = ", ".join(methods)
     return response
@@ -119,13 +126,14 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
         service = Service(settings, store, blobs, Catalog(settings), intake)
         slots = store.folder if isinstance(store, FileJobStore) else None
         workers = WorkerPool(settings, store, blobs, slots=slots)
-        service.passing |= {TASKS, STREAM, BACKLOG}
+        service.passing |= {TASKS, STREAM, BACKLOG, V3}
         accounts = Accounts(settings)
         app.state.service, app.state.workers = service, workers
         app.state.keys, app.state.clients = keys, clients = Keys(settings), Clients(settings)
         app.state.courier = courier = Courier(settings, store, blobs, outgoing(clients, store))
         app.state.backlog = BacklogState(service, clients, courier)
-        app.state.tasks, app.state.dialects = TaskState(service, accounts), [PRIMARY, TASKS, STREAM, BACKLOG]
+        app.state.tasks, app.state.v3 = TaskState(service, accounts), V3State(service, keys)
+        app.state.dialects = [PRIMARY, TASKS, STREAM, BACKLOG, V3]
 
         def stop() -> None:
             service.close()
@@ -150,6 +158,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
             await asyncio.to_thread(courier.join)
             intake.close()
             accounts.close()
+            app.state.v3.close()
             keys.close()
             clients.close()
             store.close()

@@ -13,8 +13,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, overload
 
+from diffusionapi.blobs.trainings import Trainings
 from diffusionapi.core.events import Numbered, Preview, Queued
 from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.core.work import TrainingRequest
 from diffusionapi.errors import DamagedJob, Error, UnknownJob, UnknownPicture
 from diffusionapi.logs import about
 
@@ -49,6 +51,7 @@ class Service:
         self.blobs = blobs
         self.catalog = catalog
         self.intake = intake
+        self._trainings = Trainings(settings)
         self.passing: set[str] = set()
         """Dialects whose pictures go with their jobs; others' stay until the operator removes them."""
         self._closing = asyncio.Event()
@@ -200,6 +203,8 @@ class Service:
                     log.info("removed %d finished jobs that nobody fetched", count)
                 if count := await asyncio.to_thread(self.sweep_uploads):
                     log.info("removed %d uploads that nobody uses", count)
+                if count := await asyncio.to_thread(self.sweep_trainings):
+                    log.info("removed what %d trainings left that are over", count)
             except Error as error:
                 log.warning("tidying failed: %s", error.sentence)
             try:
@@ -217,6 +222,19 @@ class Service:
             return 0
         needed = {name for ticket in self.store.living() for name in ticket.request.uploads}
         return self.intake.uploads.sweep(older_than=now - ttl, keep=needed & aged)
+
+    def sweep_trainings(self) -> int:
+        """Remove what trainings needed to go on whose jobs are over, or gone; how many.
+
+        The look at the folders comes first: one that is made after it belongs to a job that is still to run.
+        """
+        if not (kept := self._trainings.kept()):
+            return 0
+        requests = [ticket.request for ticket in self.store.living()]
+        needed = {request.name for request in requests if isinstance(request, TrainingRequest)}
+        for name in kept - needed:
+            self._trainings.clear(name)
+        return len(kept - needed)
 
     def sweep_pictures(self, *, ended_before: float) -> None:
         """Remove the pictures of jobs that are about to be forgotten, in dialects that promise no more."""

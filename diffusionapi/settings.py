@@ -135,7 +135,9 @@ class Settings(BaseSettings):
         Path("model_labels.json"), description="JSON object: name of a model -> its label."
     )
     default_model: str = Field(
-        "", description="Model of a request without one. Empty: stable-diffusion-v1-5, else the first."
+        "",
+        description="Model of a request without one. Empty: stable-diffusion-v1-5, else picturebook, else "
+        "the first.",
     )
 
     job_store: Annotated[str, AfterValidator(_job_store)] = Field(

@@ -20,7 +20,17 @@ from diffusionapi.settings import Settings, unknown_names
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FOLDERS_TO_READ = ("models_dir", "loras_dir", "upscalers_dir", "embeddings_dir")
+_FOLDERS_TO_READ = (
+    "models_dir",
+    "loras_dir",
+    "upscalers_dir",
+    "embeddings_dir",
+    "controlnet_dir",
+    "hints_dir",
+    "vaes_dir",
+    "faces_dir",
+    "translators_dir",
+)
 
 
 def load(*, tls: bool = False) -> Settings:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SLOW = ("crash/", "engine/", "weights/", "test_models.py")
 """What kills servers or loads torch; QUICK, among them, does neither."""
-QUICK = ("engine/test_fake.py", "engine/test_process.py", "weights/test_lora_kind.py")
+QUICK = ("engine/fake/", "engine/test_process.py", "weights/test_lora_kind.py")
 
 
 LONGEST = ("training/test_recipe.py", "crash/test_kills.py", "docs/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import struct
 from typing import TYPE_CHECKING
@@ -30,6 +31,22 @@ def a_model(folder: Path, family: Family = "sd1") -> Path:
     return folder
 
 
+def a_controlnet(folder: Path, family: Family = "sd1") -> Path:
+    """A diffusers folder with the published configuration of its UNet, and weights without a tensor."""
+    folder.mkdir(parents=True)
+    config = json.loads((CONFIGS / _PUBLISHED[family] / "unet" / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"_class_name": "ControlNetModel"}))
+    a_file(folder / "diffusion_pytorch_model.safetensors", {})
+    return folder
+
+
+def a_vae(folder: Path, family: Family = "sd1") -> Path:
+    """A diffusers folder with the published configuration, and weights without a tensor."""
+    shutil.copytree(CONFIGS / _PUBLISHED[family] / "vae", folder)
+    a_file(folder / "diffusion_pytorch_model.safetensors", {})
+    return folder
+
+
 def a_lora(file: Path, family: Family = "sd1") -> Path:
     """One layer, of rank 1, by whose width the family is told."""
     width = WIDTHS[family]
@@ -38,12 +55,12 @@ def a_lora(file: Path, family: Family = "sd1") -> Path:
     )
 
 
-def a_file(file: Path, shapes: Mapping[str, tuple[int, int]]) -> Path:
+def a_file(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
     """A safetensors file of zeros in half precision."""
     table, end = {}, 0
-    for name, (rows, columns) in shapes.items():
-        start, end = end, end + 2 * rows * columns
-        table[name] = {"dtype": "F16", "shape": [rows, columns], "data_offsets": [start, end]}
+    for name, shape in shapes.items():
+        start, end = end, end + 2 * math.prod(shape)
+        table[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [start, end]}
     header = json.dumps(table).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(end))

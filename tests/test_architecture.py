@@ -26,8 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "intake": BASE | {"core", "blobs", "net"},
     "auth": BASE,
     "weights": {"errors"},
-    "catalog": BASE | {"core", "weights"},
-    "engine": BASE | {"core", "weights", "catalog", "blobs", "infotext"},
+    "languages": {"weights"},
+    "catalog": BASE | {"core", "weights", "languages"},
+    "engine": BASE | {"core", "weights", "catalog", "blobs", "infotext", "languages"},
     "worker": BASE | {"core", "jobs", "blobs", "engine"},
     "webhooks": BASE | {"core", "jobs", "blobs", "net"},
     "service": BASE | {"core", "jobs", "blobs", "catalog", "intake"},
@@ -39,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 COMPOSITION = {"main", "__main__", "generate", "models", "keys", "start", "__init__"}
 ENGINE_ONLY = {"torch", "diffusers", "transformers", "peft", "spandrel", "accelerate", "safetensors", "PIL"}
+ENGINE_ONLY |= {"cv2"}
 OPENS_PICTURES = Path("intake/pictures.py")
 """Takes pictures in; nobody imports it before there is one."""
 

@@ -20,7 +20,7 @@ from diffusionapi.intake.intake import Intake
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.service import Service
-from tests.factories import a_ticket
+from tests.factories import a_ticket, a_ticket_of, a_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,6 +249,42 @@ def test_an_upload_is_young_again_at_half_its_time(service: Service) -> None:
     service.store.submit(_ticket_with(name), limit=10)
     assert service.sweep_uploads() == 0
     assert uploads.aged(time.time() - 60) == set()
+
+
+def _training(service: Service, name: str) -> Path:
+    """What a training of this name keeps for going on."""
+    folder = service.settings.path(service.settings.trainings_dir) / name
+    folder.mkdir(parents=True)
+    (folder / "state").write_bytes(b"learnt so far")
+    return folder
+
+
+def test_trainings_keep_what_they_need_until_their_jobs_are_over(service: Service) -> None:
+    store = service.store
+    folders = {name: _training(service, name) for name in ("ended", "running", "waiting", "nobodys")}
+    foreign = _training(service, ".hidden")
+    for name in ("ended", "running", "waiting"):
+        store.submit(a_ticket_of(a_training(name=name)), limit=10)
+    for last in (Cancelled(), None):
+        claim = store.claim()
+        assert claim is not None
+        claim.record(Started(1, "w"))
+        if last:
+            claim.record(last)
+    assert service.sweep_trainings() == 2
+    assert {name for name, folder in folders.items() if folder.exists()} == {"running", "waiting"}
+    assert foreign.exists()
+    assert service.sweep_trainings() == 0
+
+
+def test_without_trainings_the_sweep_asks_for_no_jobs(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked() -> Iterator[Ticket]:
+        raise StorageUnavailable("Cannot read the queue")
+
+    monkeypatch.setattr(service.store, "living", asked)
+    assert service.sweep_trainings() == 0
 
 
 def test_the_upkeep_sweeps_uploads(service: Service) -> None:

@@ -10,7 +10,7 @@ import anyio
 from fastapi import Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from diffusionapi.errors import Error, QueueFull, TooManyAttempts
+from diffusionapi.errors import Error, QueueFull, TooManyAttempts, TooManyRepeats, TooManyRequests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ def ready_json(model: BaseModel, status: int = 200) -> Response:
 
 def when_to_retry(response: Response, error: Error) -> Response:
     """Of what will be otherwise in a while, the answer says when."""
-    if isinstance(error, QueueFull | TooManyAttempts):
+    if isinstance(error, QueueFull | TooManyAttempts | TooManyRepeats | TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after)
     return response
 

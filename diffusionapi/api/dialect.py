@@ -20,10 +20,13 @@ from diffusionapi.api.validation import as_refusal
 from diffusionapi.errors import BadJson, Error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
-    from starlette.types import Message
+    from starlette.routing import Match
+    from starlette.types import Message, Scope
+
+    Read = Callable[[Request], Awaitable[Request]]
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +56,32 @@ def status_of(error: Error) -> int:
     return error.http_status if isinstance(error, HttpProblem) else error.status
 
 
-def dialect_router(face: Callable[[Error], Response], *, tags: list[str]) -> APIRouter:
-    """A router for one dialect. JSON bodies are read as JSON whatever their content type says."""
+def dialect_router(
+    face: Callable[[Error], Response], *, tags: list[str], read: Read | None = None, slashes: bool = False
+) -> APIRouter:
+    """A router for one dialect. JSON bodies are read as JSON whatever their content type says.
+
+    A dialect whose bodies have other forms, too, makes JSON of them by `read`. With `slashes` a path may end
+    in one, and is not redirected: many a client loses its body on that way.
+    """
 
     class DialectRoute(APIRoute):
         dialect_face = staticmethod(face)
+
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            if slashes and scope["type"] == "http" and scope["path"].endswith("/"):
+                scope = {**scope, "path": scope["path"].rstrip("/")}
+            return super().matches(scope)
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
 
             async def guarded(request: Request) -> Response:
                 try:
-                    return await handle(_bounded(request, self) if request.method in _WITH_BODY else request)
+                    if request.method in _WITH_BODY:
+                        bounded = _bounded(request, self)
+                        request = await read(bounded) if read else _called_json(bounded, self)
+                    return await handle(request)
                 except Exception as error:  # noqa: BLE001 - every failure gets the dialect's face
                     return face(as_error(error))
 
@@ -97,7 +114,7 @@ def of_path(request: Request) -> tuple[Callable[[Error], Response] | None, list[
 
     For what never reached a route: on one path the methods may be those of several dialects.
     """
-    path = request.scope["path"]
+    path = request.scope["path"].rstrip("/") or "/"
     found = [
         one
         for one in iter_route_contexts(request.app.routes)
@@ -107,19 +124,29 @@ def of_path(request: Request) -> tuple[Callable[[Error], Response] | None, list[
     return next(filter(None, faces), None), sorted({method for one in found for method in one.methods or ()})
 
 
+def _has_a_form(route: APIRoute) -> bool:
+    return route.body_field is not None and isinstance(route.body_field.field_info, Form)
+
+
+def _called_json(request: Request, route: APIRoute) -> Request:
+    """The request with a body that is JSON whatever it is called: `curl -d` calls it a form."""
+    if route.body_field is None or _has_a_form(route):
+        return request
+    return Request(as_json_headers(request.scope), request.receive)
+
+
+def as_json_headers(scope: Scope) -> Scope:
+    headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-type", b"content-length")]
+    return {**scope, "headers": [*headers, (b"content-type", b"application/json")]}
+
+
 def _bounded(request: Request, route: APIRoute) -> Request:
-    """The request with a body of bounded size; JSON whatever it is called: `curl -d` calls it a form."""
+    """The request with a body of bounded size."""
     settings = request.app.state.service.settings
     limit: int = settings.max_body_mb
-    headers = request.scope["headers"]
-    if route.body_field is not None:
-        if isinstance(route.body_field.field_info, Form):
-            # A file, and what goes around it.
-            limit = max(limit, settings.max_upload_mb + 1)
-        else:
-            headers = [pair for pair in headers if pair[0] != b"content-type"]
-            headers = [*headers, (b"content-type", b"application/json")]
-    scope = {**request.scope, "headers": headers}
+    if _has_a_form(route):
+        # A file, and what goes around it.
+        limit = max(limit, settings.max_upload_mb + 1)
     size = 0
 
     async def receive() -> Message:
@@ -130,4 +157,4 @@ def _bounded(request: Request, route: APIRoute) -> Request:
             raise HTTPException(413, f"The body is larger than {limit} MiB (MAX_BODY_MB)")
         return message
 
-    return Request(scope, receive)
+    return Request(request.scope, receive)

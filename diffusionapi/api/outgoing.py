@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.api.backlog.outgoing import BacklogOutgoing
 from diffusionapi.api.backlog.translate import DIALECT as BACKLOG
+from diffusionapi.api.v3.outgoing import V3Outgoing
+from diffusionapi.api.v3.state import DIALECT as V3
 
 if TYPE_CHECKING:
     from diffusionapi.auth.clients import Clients
@@ -15,4 +17,4 @@ if TYPE_CHECKING:
 
 def outgoing(clients: Clients, store: JobStore) -> dict[str, Outgoing]:
     """By the name of the dialect that is on the tickets."""
-    return {BACKLOG: BacklogOutgoing(clients, store)}
+    return {BACKLOG: BacklogOutgoing(clients, store), V3: V3Outgoing(store)}

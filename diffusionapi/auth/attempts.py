@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
@@ -44,6 +44,6 @@ class Attempts:
         raise TooManyAttempts(seconds_to_wait(self._limiter, limit, *who))
 
 
-def seconds_to_wait(limiter: MovingWindowRateLimiter, limit: RateLimitItemPerMinute, *who: str) -> int:
+def seconds_to_wait(limiter: MovingWindowRateLimiter, limit: RateLimitItem, *who: str) -> int:
     """Whole seconds until somebody who is over the limit has room again."""
     return max(1, math.ceil(limiter.get_window_stats(limit, *who).reset_time - time.time()))

@@ -64,14 +64,17 @@ class Keys:
         self._noting = threading.Lock()
         self._notes = ThreadPoolExecutor(1, thread_name_prefix="keys")
 
-    def check(self, given: str) -> Key:
-        """The key that this is; NotAuthenticated, TooManyRequests. One look at a small file at most."""
+    def check(self, given: str, *, counted: bool = True) -> Key:
+        """The key that this is; NotAuthenticated, TooManyRequests. One look at a small file at most.
+
+        `counted`: it is one of the requests a minute that the key is good for.
+        """
         if not 0 < len(given) <= _LONGEST_KEY:
             raise NotAuthenticated
         key = self._find(hash_of(given))
         if key is None:
             raise NotAuthenticated
-        if key.per_minute is not None:
+        if counted and key.per_minute is not None:
             limit = RateLimitItemPerMinute(key.per_minute)
             if not self._limiter.hit(limit, key.name):
                 raise TooManyRequests(seconds_to_wait(self._limiter, limit, key.name))

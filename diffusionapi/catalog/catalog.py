@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from diffusionapi.catalog import safety, scan
+from diffusionapi.catalog import faces, hints, safety, scan, translators
 from diffusionapi.catalog.labels import read_labels
 from diffusionapi.catalog.looks import Looks
 from diffusionapi.catalog.scan import Installed
 from diffusionapi.core.names import fold, near
 from diffusionapi.errors import BadRequest, UnknownName
-from diffusionapi.weights import inspection, lora_kind
+from diffusionapi.languages.reading import languages_of
+from diffusionapi.weights import controlnets, inspection, lora_kind, vaes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from diffusionapi.catalog.translators import Translator
     from diffusionapi.settings import Settings
+    from diffusionapi.weights.controlnets import FoundControlNet
     from diffusionapi.weights.inspection import Found
     from diffusionapi.weights.lora_kind import FoundLora
+    from diffusionapi.weights.vaes import FoundVae
 
 BUNDLED_MODEL = "picturebook"
 USUAL_MODELS = ("stable-diffusion-v1-5", BUNDLED_MODEL)
@@ -37,7 +41,9 @@ BUILT_IN_UPSCALERS = (
     "Nearest",
 )
 _FRESH_SECONDS = 2.0
-"""A model copied into its folder, or changed there, is seen after this long at the latest."""
+"""A model that was removed, or changed in its folder, is told as it was for as long as this at most."""
+_UNKNOWN_SECONDS = 0.1
+"""A name that is in no list has the folders looked through again when the lists are as old as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class _Snapshot:
     vaes: list[Installed]
     model_looks: Looks[Found]
     lora_looks: Looks[FoundLora]
+    vae_looks: Looks[FoundVae]
+    controlnet_looks: Looks[FoundControlNet]
 
 
 class Catalog:
@@ -90,6 +98,9 @@ class Catalog:
 
     def model(self, name: str, field: str) -> Installed:
         """A model by name, label, `org/name`, bare name or file stem."""
+        return self._found(partial(self._model, name, field))
+
+    def _model(self, name: str, field: str) -> Installed:
         labels = self.labels
         by_spelling = _spellings(self.models, labels)
         found = by_spelling.get(fold(name), [])
@@ -117,23 +128,56 @@ class Catalog:
         return found[0]
 
     def lora(self, name: str, field: str) -> Installed:
-        return _pick(self.loras, name, field, "LoRA")
+        return self._found(lambda: _pick(self.loras, name, field, "LoRA"))
 
     def upscaler(self, name: str, field: str) -> Installed:
-        return _pick(self.upscalers, name, field, "upscaler")
+        return self._found(lambda: _pick(self.upscalers, name, field, "upscaler"))
 
     def embedding(self, name: str, field: str) -> Installed:
-        return _pick(self.embeddings, name, field, "textual inversion")
+        return self._found(lambda: _pick(self.embeddings, name, field, "textual inversion"))
 
     def controlnet(self, name: str, field: str) -> Installed:
-        return _pick(self.controlnets, name, field, "ControlNet")
+        return self._found(lambda: _pick(self.controlnets, name, field, "ControlNet"))
 
     def vae(self, name: str, field: str) -> Installed:
-        return _pick(self.vaes, name, field, "VAE")
+        return self._found(lambda: _pick(self.vaes, name, field, "VAE"))
+
+    def _found(self, look: Callable[[], Installed]) -> Installed:
+        """What a look at the lists finds; if nothing, after another one through the folders, since a file may
+        have come this instant, as a LoRA does when its training ends."""
+        try:
+            return look()
+        except BadRequest:
+            snapshot = self._snapshot
+            if snapshot is None or time.monotonic() - snapshot.taken < _UNKNOWN_SECONDS:
+                raise
+            self._snapshot = None
+            return look()
 
     def safety_checker(self, model: Installed | None) -> Path | None:
         """The folder of what checks a model's pictures (None: of any model), None if nothing does."""
         return safety.find(model, self._settings)
+
+    @property
+    def translators(self) -> list[Translator]:
+        """What translates prompts to English, the narrowest first."""
+        return translators.find(self._settings.path(self._settings.translators_dir))
+
+    def untranslatable(self, *prompts: str) -> str | None:
+        """Why these prompts cannot be told to a model in English, None if they can, or are in English. The
+        first call takes a second."""
+        installed = self.translators
+        names = [one.name for one in self.embeddings]
+        found = languages_of(prompts, names=names, rather=translators.known(installed))
+        return translators.refusal(found, installed, _shown(self._settings.translators_dir))
+
+    def face_restorer(self) -> tuple[Path, Path] | None:
+        """The files of what paints faces anew, and of what finds them."""
+        return faces.find(self._settings.path(self._settings.faces_dir))
+
+    def faces_missing(self) -> str | None:
+        """Why faces cannot be restored, None if they can."""
+        return faces.missing(self._settings.path(self._settings.faces_dir), _shown(self._settings.faces_dir))
 
     def found_model(self, model: Installed) -> Found | None:
         """What lies in a model's files, None for what is built in; BrokenModel if it cannot be used."""
@@ -143,6 +187,20 @@ class Catalog:
         """What a LoRA was made for; BrokenModel or BadRequest if it cannot be used."""
         assert lora.path is not None
         return self._fresh().lora_looks.at(lora.path)
+
+    def found_vae(self, vae: Installed) -> FoundVae:
+        """What lies in a VAE's files; BrokenModel if it cannot be used."""
+        assert vae.path is not None
+        return self._fresh().vae_looks.at(vae.path)
+
+    def found_controlnet(self, net: Installed) -> FoundControlNet:
+        """What a ControlNet was made for; BrokenModel if it cannot be used."""
+        assert net.path is not None
+        return self._fresh().controlnet_looks.at(net.path)
+
+    def hint_ready(self, hint: str) -> str | None:
+        """Why a hint cannot be read from pictures, None if it can."""
+        return hints.missing(hint, self._settings.path(self._settings.hints_dir))
 
     def _fresh(self) -> _Snapshot:
         snapshot, now = self._snapshot, time.monotonic()
@@ -161,8 +219,15 @@ class Catalog:
                 scan.parts(settings.path(settings.vaes_dir)),
                 Looks(partial(inspection.inspect, pickles=settings.allow_pickles)),
                 Looks(lora_kind.inspect),
+                Looks(partial(vaes.inspect, pickles=settings.allow_pickles)),
+                Looks(partial(controlnets.inspect, pickles=settings.allow_pickles)),
             )
         return snapshot
+
+
+def _shown(folder: Path) -> str:
+    """As much of a folder's path as people need, and none of how this machine is laid out."""
+    return "/".join(folder.parts[-2:])
 
 
 def _pick(installed: list[Installed], name: str, field: str, kind: str) -> Installed:

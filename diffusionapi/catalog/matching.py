@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diffusionapi.errors import BadRequest, BrokenModel
+from diffusionapi.weights import vaes
 from diffusionapi.weights.families import LABELS
 from diffusionapi.weights.lora_kind import labels
 
@@ -26,7 +27,15 @@ class Named:
     field: str
 
 
-def check(catalog: Catalog, model: Named, refiner: Named | None, loras: Iterable[Named]) -> None:
+def check(
+    catalog: Catalog,
+    model: Named,
+    refiner: Named | None,
+    loras: Iterable[Named],
+    *,
+    vae: Named | None = None,
+    controls: Iterable[Named] = (),
+) -> None:
     """BadRequest, naming the field, unless all can be used together. The engine looks again: files change."""
     found = _model(catalog, model)
     if found is not None and found.family == "refiner":
@@ -37,6 +46,10 @@ def check(catalog: Catalog, model: Named, refiner: Named | None, loras: Iterable
         _check_refiner(catalog, model, found, refiner)
     for lora in loras:
         _check_lora(catalog, model, found, lora)
+    if vae is not None:
+        _check_vae(catalog, found, vae)
+    for net in controls:
+        _check_control(catalog, model, found, net)
 
 
 def _check_refiner(catalog: Catalog, model: Named, base: Found | None, refiner: Named) -> None:
@@ -62,6 +75,29 @@ def _check_lora(catalog: Catalog, model: Named, base: Found | None, lora: Named)
     raise BadRequest(
         lora.field, f"{name!r} was made for {labels(families)}, and the model {model.what.name!r} is {family}"
     )
+
+
+def _check_control(catalog: Catalog, model: Named, base: Found | None, net: Named) -> None:
+    try:
+        family = catalog.found_controlnet(net.what).family
+    except BrokenModel as error:
+        raise BadRequest(net.field, error.sentence) from error
+    if base is not None and base.family != family:
+        raise BadRequest(
+            net.field,
+            f"{net.what.name!r} was made for {LABELS[family]}, and the model {model.what.name!r} is "
+            f"{LABELS[base.family]}",
+        )
+
+
+def _check_vae(catalog: Catalog, base: Found | None, vae: Named) -> None:
+    try:
+        found = catalog.found_vae(vae.what)
+        problem = vaes.unfit(found, base) if base is not None else None
+    except BrokenModel as error:
+        raise BadRequest(vae.field, error.sentence) from error
+    if problem:
+        raise BadRequest(vae.field, f"{vae.what.name!r} {problem}")
 
 
 def _model(catalog: Catalog, named: Named) -> Found | None:

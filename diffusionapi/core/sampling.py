@@ -1,7 +1,7 @@
-"""The sixteen samplers and five schedule types by name, and which go together.
+"""The samplers and schedule types by name, and which go together.
 
 Names and meanings are those of AUTOMATIC1111 up to 1.8, where an unsuffixed sampler on the default
-schedule runs the uniform one.
+schedule runs the uniform one. Those that it does not have are named as people who use diffusers name them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ _EFFECTIVE: dict[str, dict[str, str]] = {
     "DDIM": _ON_OWN_GRID | {"ddim": "own", "pndm": "own"},
     "PLMS": _ON_OWN_GRID | {"ddim": "own", "pndm": "own"},
     "UniPC": _ON_OWN_GRID,
+    "DPM2 a": _ON_ANY_GRID,
+    "DPM++ 2S": _ON_ANY_GRID,
+    "DPM++ 2M SDE": _ON_ANY_GRID,
+    "DEIS": _ON_ANY_GRID,
+    "IPNDM": _ON_ANY_GRID,
+    "DDPM": _ON_OWN_GRID | {"ddim": "own", "pndm": "own"},
+    "LCM": _ON_OWN_GRID,
 }
 """Sampler -> schedule type a request may name with it -> the one it runs on ("own": the sampler's).
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 
 from diffusionapi.engine import memory
+from diffusionapi.engine.tiling import around, overlapped
 from diffusionapi.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from torch import Tensor
 
-    from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.core.request import Tiling
 
 _TILED_FROM = 1536 * 1536
 """Pixels from which a picture goes through the VAE in tiles; its memory grows with the pixels."""
@@ -27,6 +29,26 @@ _SMALL_TILE = 512
 these are smaller still: of thumbnails a large picture becomes a mosaic."""
 
 
+_CELL = 8
+"""Pixels a side that a cell of the latents stands for."""
+
+
+class Coder(Protocol):
+    """A model, or a VAE in place of its own."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def vae(self) -> Any: ...
+
+    @property
+    def scaling_factor(self) -> float: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+
 class BlackPicture(Error):
     code = "not_a_number"
 
@@ -34,22 +56,22 @@ class BlackPicture(Error):
         super().__init__("The VAE answered with numbers that are none; use PRECISION=bf16 or fp32")
 
 
-def decode(model: LoadedModel, latents: Tensor) -> Image.Image:
+def decode(coder: Coder, latents: Tensor, tiling: Tiling = "none") -> Image.Image:
     """The picture of one latent (4, h, w)."""
-    vae = model.vae
-    _tile(vae, latents.shape[-2] * latents.shape[-1] * 64)
+    vae = coder.vae
+    _tile(vae, latents.shape[-2] * latents.shape[-1] * _CELL**2)
     dtype = next(vae.parameters()).dtype
-    scaled = (latents[None] / model.scaling_factor).to(model.device, dtype)
-    pixels = _with_room(vae, lambda: vae.decode(scaled).sample)[0].float()
+    scaled = (latents[None] / coder.scaling_factor).to(coder.device, dtype)
+    pixels = _through(vae, lambda one: vae.decode(one).sample, scaled, tiling, _CELL)[0].float()
     if not bool(torch.isfinite(pixels).all()):
         raise BlackPicture
     pixels = (pixels / 2 + 0.5).clamp(0, 1).mul(255).round().byte()
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
-def encode(model: LoadedModel, picture: Image.Image) -> Tensor:
+def encode(coder: Coder, picture: Image.Image, tiling: Tiling = "none") -> Tensor:
     """The latent of a picture, the mean of what the VAE gives, so that it needs no randomness."""
-    return encode_pixels(model, pixels(picture))
+    return encode_pixels(coder, pixels(picture), tiling)
 
 
 def pixels(picture: Image.Image) -> Tensor:
@@ -58,13 +80,25 @@ def pixels(picture: Image.Image) -> Tensor:
     return levels.permute(2, 0, 1)
 
 
-def encode_pixels(model: LoadedModel, pixels: Tensor) -> Tensor:
-    vae = model.vae
+def encode_pixels(coder: Coder, pixels: Tensor, tiling: Tiling = "none") -> Tensor:
+    vae = coder.vae
     _tile(vae, pixels.shape[-2] * pixels.shape[-1])
     dtype = next(vae.parameters()).dtype
-    batch = pixels[None].to(model.device, dtype)
-    latents = _with_room(vae, lambda: vae.encode(batch).latent_dist.mode())[0].float()
-    return latents * model.scaling_factor
+    batch = pixels[None].to(coder.device, dtype)
+    latents = _through(vae, lambda one: vae.encode(one).latent_dist.mode(), batch, tiling, 1 / _CELL)
+    return latents[0].float() * coder.scaling_factor
+
+
+def _through(vae: Any, work: Callable[[Tensor], Tensor], x: Tensor, tiling: Tiling, factor: float) -> Tensor:
+    """What `work` makes of `x`, which is `factor` as large; a tile knows no other edge."""
+
+    def tiled() -> Tensor:
+        if vae.use_tiling:
+            return overlapped(work, x, tiling, factor)
+        with around(tiling):
+            return work(x)
+
+    return _with_room(vae, tiled)
 
 
 def _with_room(vae: Any, work: Callable[[], Tensor]) -> Tensor:
@@ -98,4 +132,4 @@ def _tile(vae: Any, pixels: int) -> None:
 
 
 def _set_tiles(vae: Any, pixels: int) -> None:
-    vae.tile_sample_min_size, vae.tile_latent_min_size = pixels, pixels // 8
+    vae.tile_sample_min_size, vae.tile_latent_min_size = pixels, pixels // _CELL

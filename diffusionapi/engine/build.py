@@ -37,15 +37,11 @@ def devices(settings: Settings) -> list[str]:
 def build(settings: Settings) -> Engine:
     """The engine itself, in this process."""
     if settings.engine == "fake":
-        from diffusionapi.blobs.uploads import Uploads
-        from diffusionapi.catalog.catalog import Catalog
-        from diffusionapi.engine.fake import FakeEngine
+        from diffusionapi.engine.fake.engine import FakeEngine
+        from diffusionapi.engine.fake.props import Props
 
         return FakeEngine(
-            capacity=settings.max_batch or 1,
-            step_seconds=settings.fake_step_seconds,
-            uploads=Uploads(settings.path(settings.uploads_dir)),
-            checks=Catalog(settings).safety_checker(None) is not None,
+            Props.of(settings), capacity=settings.max_batch or 1, step_seconds=settings.fake_step_seconds
         )
 
     from diffusionapi.engine.upscalers import torchvision_shim

@@ -9,20 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from diffusionapi.engine.control.acting import Acting, Heard, Seen, added
 from diffusionapi.engine.devices import sent
+from diffusionapi.engine.self_attention import watched
+from diffusionapi.engine.tiling import around
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from diffusionapi.core.request import Tiling
     from diffusionapi.engine.adapters.lora import Uses
     from diffusionapi.engine.models.loaded import LoadedModel
     from diffusionapi.engine.prompts.cache import Encoded
     from diffusionapi.engine.samplers.levels import NoiseTable
+    from diffusionapi.engine.self_attention import Attended
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,11 @@ class Call:
     guidance: float
     channels: Tensor | None = None
     """What the network takes beside the latents."""
+    controls: tuple[Acting, ...] = ()
+    """The ControlNets at work at this step."""
+    tiling: Tiling = "none"
+    attended: Attended | None = None
+    """Takes what the network attends to, if somebody wants to know."""
 
     @property
     def lane(self) -> Hashable:
@@ -67,12 +78,19 @@ class Call:
             self.weights.adapters,
             tuple(self.x.shape),
             tuple(self.words.negative.context.shape),
+            tuple(one.lane for one in self.controls),
+            self.tiling,
         )
 
     @property
     def guided(self) -> bool:
         """At guidance 1 the negative side cancels out, so it is not asked for."""
         return self.guidance != 1 or len(self.words.positive) != 1 or self.words.positive[0][1] != 1
+
+    @property
+    def rows(self) -> int:
+        """Of the network call: the wanted sides, then the unwanted one."""
+        return len(self.words.positive) + self.guided
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +100,31 @@ class _Row:
     encoded: Encoded
     sizes: tuple[float, ...]
     channels: Tensor | None
+    heard: Heard
 
 
 def answer(calls: Sequence[Call]) -> list[Tensor]:
     """The predicted clean latents, one for each call; all calls are of one lane."""
     weights = calls[0].weights
     rows = [row for call in calls for row in _rows(call)]
-    predicted = _clean(weights, rows)
-    answers, first = [], 0
-    for call in calls:
-        count = len(call.words.positive) + call.guided
-        answers.append(_guide(call, predicted[first : first + count]))
-        first += count
-    return answers
+    ends = list(accumulate(call.rows for call in calls))
+    wanted = [(call.attended, end - 1) for call, end in zip(calls, ends, strict=True) if call.attended]
+    with around(calls[0].tiling), watched(weights.model.unet, [last for _, last in wanted]) as shares:
+        predicted = _clean(weights, rows)
+    for (attended, last), share in zip(wanted, shares, strict=True):
+        attended.clean, attended.share = predicted[last], share
+    return [_guide(call, predicted[end - call.rows : end]) for call, end in zip(calls, ends, strict=True)]
 
 
 def _rows(call: Call) -> list[_Row]:
     words = call.words
-    sides = [(encoded, words.positive_sizes) for encoded, _ in words.positive]
+    sides = [(encoded, words.positive_sizes, True) for encoded, _ in words.positive]
     if call.guided:
-        sides.append((words.negative, words.negative_sizes))
-    return [_Row(call.x, call.sigma, *side, call.channels) for side in sides]
+        sides.append((words.negative, words.negative_sizes, False))
+    return [
+        _Row(call.x, call.sigma, encoded, sizes, call.channels, Heard(call.controls, wanted))
+        for encoded, sizes, wanted in sides
+    ]
 
 
 def _guide(call: Call, predicted: Tensor) -> Tensor:
@@ -125,13 +147,16 @@ def _clean(weights: Weights, rows: Sequence[_Row]) -> Tensor:
     sigma = told[0].view(-1, 1, 1, 1)
     scale = (1 + sigma.square()).rsqrt()
     channels = [row.channels for row in rows if row.channels is not None]
-    seen = torch.cat([x * scale, torch.stack(channels)], dim=1) if channels else x * scale
+    context = torch.stack([row.encoded.context for row in rows])
+    seen = Seen((x * scale).to(model.dtype), told[1], context, _sizes(rows, model.dtype))
+    beside = [torch.stack(channels).to(model.dtype)] if channels else []
     output: Tensor = model.unet(
-        seen.to(model.dtype),
-        told[1],
-        encoder_hidden_states=torch.stack([row.encoded.context for row in rows]),
-        added_cond_kwargs=_sizes(rows, model.dtype),
+        torch.cat([seen.latents, *beside], dim=1),
+        seen.timesteps,
+        encoder_hidden_states=seen.context,
+        added_cond_kwargs=seen.sizes,
         return_dict=False,
+        **added([row.heard for row in rows], seen),
     )[0].float()
     if model.prediction == "v_prediction":
         # v = alpha * noise - sqrt(1 - alpha²) * x0 (Salimans and Ho 2022, arXiv:2202.00512)

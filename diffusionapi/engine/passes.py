@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from diffusionapi.engine.samplers.schedules import Plan
 
 
+PAINTED = 0.8
+"""Share of a job that is done when what is painted has only to be made larger."""
+
+
 @dataclass(slots=True)
 class Pass:
     """One run, from `before` to `after` of the whole job (0..1); `calls` of the network have been made."""
@@ -39,12 +43,14 @@ class Pass:
 
 def passes(request: GenerationRequest, table: NoiseTable) -> tuple[Pass, Pass | None]:
     how, hires, source = (request.sampler, request.schedule), request.hires, request.source
+    end = PAINTED if request.upscale else 1.0
     if source is not None:
         tail = img2img_plan(*how, request.steps, source.strength, table, fixed_steps=False)
         steps = request.steps if tail.calls is None else steps_of(request.sampler, tail.calls)
-        return Pass(tail, steps, False, 0.0, 1.0), None
+        return Pass(tail, steps, False, 0.0, end), None
     planned = plan(*how, request.steps, table)
     if hires is None:
-        return Pass(planned, request.steps, False, 0.0, 1.0), None
+        return Pass(planned, request.steps, False, 0.0, end), None
     again = img2img_plan(*how, hires.steps, hires.denoising_strength, table, fixed_steps=True)
-    return Pass(planned, request.steps, False, 0.0, 0.5), Pass(again, hires.steps, True, 0.5, 1.0)
+    half = end / 2
+    return Pass(planned, request.steps, False, 0.0, half), Pass(again, hires.steps, True, half, end)

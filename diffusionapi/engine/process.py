@@ -19,12 +19,13 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi import logs
+from diffusionapi.engine.engine import ENDS
 from diffusionapi.errors import EngineDied, EngineOutOfMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.core.work import Work
     from diffusionapi.engine.engine import Engine, Happening
     from diffusionapi.settings import Settings
 
@@ -61,8 +62,8 @@ class ProcessEngine:
     def pid(self) -> int:
         return self._child.pid
 
-    def admit(self, job_id: str, request: GenerationRequest) -> None:
-        self._send(("admit", job_id, request))
+    def admit(self, job_id: str, work: Work) -> None:
+        self._send(("admit", job_id, work))
 
     def cancel(self, job_id: str) -> None:
         self._send(("cancel", job_id))
@@ -131,7 +132,7 @@ def _serve(pipe: Connection[Any, Any]) -> None:
             getattr(engine, name)(*arguments)
             running += name == "admit"
         happened = engine.step(_IDLE)
-        running -= sum(event.kind in ("rendered", "failed", "cancelled") for _, event in happened)
+        running -= sum(isinstance(event, ENDS) for _, event in happened)
         if outbox.qsize() >= _BEHIND:
             happened = [one for one in happened if one[1].kind != "preview"]
         if happened:

@@ -1,8 +1,9 @@
-"""The running set: generations side by side, moved on by one network call a step.
+"""The running set: pictures side by side, moved on by one network call a step, and trainings behind them.
 
-Every generation is a generator (recipe.py) that tells what happens and asks questions. A step collects what
-all of them ask, takes those that can share a network call, and makes that one call. Generations join and
-leave between steps; each has randomness of its own, so its neighbours never change its picture.
+Every piece of work is a generator (recipe.py) that tells what happens and asks questions. A step collects
+what all pictures ask, takes those that can share a network call, and makes that one call. Pictures join and
+leave between steps; each has randomness of its own, so its neighbours never change it. While there are none
+the first training goes on, a step of its own at a time.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from diffusionapi.core.events import Cancelled, Failed, Failure
+from diffusionapi.core.request import GenerationRequest
+from diffusionapi.core.work import TrainingRequest, UpscaleRequest
 from diffusionapi.engine import denoiser
 from diffusionapi.engine.denoiser import Call
-from diffusionapi.engine.engine import Rendered
+from diffusionapi.engine.engine import Rendered, Taught
+from diffusionapi.engine.enlarging import enlarge
 from diffusionapi.engine.previews.glimpse import Glimpse
 from diffusionapi.engine.previews.previewer import Previewer
 from diffusionapi.engine.recipe import Pause, generate
+from diffusionapi.engine.training.course import learn
 from diffusionapi.errors import Error
 from diffusionapi.logs import about
 
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffusionapi.core.events import Preview
-    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.core.work import Work
     from diffusionapi.engine.engine import EngineEvent, Happening
     from diffusionapi.engine.recipe import Moment
     from diffusionapi.engine.workshop import Workshop
@@ -48,11 +53,15 @@ _WAIT = 0.01
 @dataclass(slots=True, eq=False)
 class _Running:
     job_id: str
-    request: GenerationRequest
+    work: Work
     moments: Generator[Moment, Tensor | None, None]
     asked: Call | None = None
     answer: Tensor | None = None
     waiting_since: float = field(default_factory=time.monotonic)
+
+    @property
+    def training(self) -> bool:
+        return isinstance(self.work, TrainingRequest)
 
 
 class DiffusionEngine:
@@ -66,8 +75,8 @@ class DiffusionEngine:
         self._call_seconds = 0.0
         """How long the last network call held up this thread."""
 
-    def admit(self, job_id: str, request: GenerationRequest) -> None:
-        self._running[job_id] = _Running(job_id, request, generate(request, self._workshop))
+    def admit(self, job_id: str, work: Work) -> None:
+        self._running[job_id] = _Running(job_id, work, _moments(work, self._workshop))
 
     def cancel(self, job_id: str) -> None:
         if job_id in self._running:
@@ -76,7 +85,7 @@ class DiffusionEngine:
     def preview(self, job_id: str, on: bool) -> None:
         if (one := self._running.get(job_id)) is None or not on:
             self._previewer.forget(job_id)
-        elif not self._workshop.checks(one.request):
+        elif isinstance(one.work, GenerationRequest) and not self._workshop.checks(one.work):
             self._previewer.want(job_id)
 
     def step(self, timeout: float) -> list[Happening]:
@@ -84,11 +93,17 @@ class DiffusionEngine:
             time.sleep(timeout)
             return []
         happened: list[Happening] = [(job_id, Cancelled()) for job_id in self._take_cancelled()]
-        with torch.inference_mode():
-            for one in list(self._running.values()):
+        pictures = [one for one in self._running.values() if not one.training]
+        moving = pictures or list(self._running.values())[:1]
+        # What is made in inference mode cannot be learnt from.
+        with torch.inference_mode() if pictures else torch.no_grad():
+            for one in moving:
                 happened += [(one.job_id, event) for event in self._advance(one)]
-            # What has happened is told first: a network call may take seconds.
-            return happened or self._answer(self._next_turn())
+        # What has happened is told first: a network call may take seconds.
+        if happened:
+            return happened
+        with torch.inference_mode():
+            return self._answer(self._next_turn(moving))
 
     def close(self) -> None:
         for one in self._running.values():
@@ -104,16 +119,17 @@ class DiffusionEngine:
                 yield job_id
         self._cancelled.clear()
 
-    # --- one generation ---------------------------------------------------------------------------------
+    # --- one piece of work ------------------------------------------------------------------------------
 
     def _advance(self, one: _Running) -> Iterator[EngineEvent]:
-        """Let a generation go on until it asks the network, or ends. It may be asking already."""
+        """Let one go on until it asks the network, or ends. It may be asking already. A training stops
+        wherever it tells something, so that others may go before it and it can be cancelled."""
         if preview := self._previewer.ready(one.job_id):
             yield preview
         while one.asked is None:
             try:
                 moment = one.moments.send(one.answer)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this generation and no other
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this one and no other
                 yield self._fail(one, error)
                 return
             one.answer = None
@@ -126,8 +142,9 @@ class DiffusionEngine:
                 yield from self._previewed(one, moment)
                 continue
             yield moment
-            if isinstance(moment, Rendered):
+            if isinstance(moment, Rendered | Taught):
                 self._end(one)
+            if one.training or isinstance(moment, Rendered):
                 return
 
     def _previewed(self, one: _Running, glimpse: Glimpse) -> Iterator[Preview]:
@@ -139,7 +156,7 @@ class DiffusionEngine:
 
     def _fail(self, one: _Running, error: Exception) -> Failed:
         self._end(one)
-        return Failed(_failure(error, one.job_id))
+        return Failed(_failure(error, one))
 
     def _end(self, one: _Running) -> None:
         self._running.pop(one.job_id, None)
@@ -148,12 +165,12 @@ class DiffusionEngine:
 
     # --- the network ------------------------------------------------------------------------------------
 
-    def _next_turn(self) -> list[_Running]:
+    def _next_turn(self, moving: list[_Running]) -> list[_Running]:
         """Whom the next network call is for: the lane of whoever waits longest among the present weights.
 
         Other weights take over when the present ones have nothing to ask, or have gone on for long enough.
         """
-        asking = [one for one in self._running.values() if one.asked is not None]
+        asking = [one for one in moving if one.asked is not None]
         if not asking:
             return []
         first = min(asking, key=lambda one: one.waiting_since)
@@ -186,6 +203,16 @@ class DiffusionEngine:
         return []
 
 
+def _moments(work: Work, workshop: Workshop) -> Generator[Moment, Tensor | None, None]:
+    match work:
+        case GenerationRequest():
+            return generate(work, workshop)
+        case UpscaleRequest():
+            return enlarge(work, workshop)
+        case TrainingRequest():
+            return learn(work, workshop)
+
+
 def _weights(one: _Running) -> Hashable:
     assert one.asked is not None
     return one.asked.weights.model.name, one.asked.weights.adapters
@@ -205,11 +232,12 @@ _FAILURES: dict[type[Exception], Callable[[Exception], Failure]] = {
 }
 
 
-def _failure(error: Exception, job_id: str) -> Failure:
+def _failure(error: Exception, one: _Running) -> Failure:
     for kind, describe in _FAILURES.items():
         if isinstance(error, kind):
             return describe(error)
-    log.error("the generation failed", exc_info=error, extra=about(job_id))
+    log.error("the %s failed", one.work.kind, exc_info=error, extra=about(one.job_id))
+    what = "training" if one.training else "picture"
     return Failure(
-        "generation_failed", f"The engine failed at this picture ({type(error).__name__}); see its log"
+        "generation_failed", f"The engine failed at this {what} ({type(error).__name__}); see its log"
     )

@@ -9,19 +9,21 @@ import numpy as np
 import torch
 from accelerate import init_empty_weights
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from PIL import Image
 from transformers import CLIPConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from diffusionapi.engine.blanking import NOTICES, blanked
 from diffusionapi.engine.models.weights import Weights, fitted, placed
 from diffusionapi.weights import folders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from diffusionapi.core.events import Sampled
+    from PIL import Image
 
-_BLACK = "The safety checker took exception to the picture, so it is black"
+    from diffusionapi.core.events import Sampled
+    from diffusionapi.core.request import Blanking
+
 _PROCESSOR = "preprocessor_config.json"
 
 
@@ -40,12 +42,14 @@ class SafetyChecker:
         return bool(objections[0])
 
 
-def checked(checker: SafetyChecker, picture: Image.Image, how: Sampled) -> tuple[Image.Image, Sampled]:
-    """The picture, or a black one of its size, and what the record says of that."""
+def checked(
+    checker: SafetyChecker, picture: Image.Image, how: Sampled, blanking: Blanking
+) -> tuple[Image.Image, Sampled]:
+    """The picture, or what is shown in its place, as large; and what the record says of that."""
     if not checker.objects_to(picture):
         return picture, replace(how, checked=True)
-    told = replace(how, checked=True, flagged=True, notices=(*how.notices, _BLACK))
-    return Image.new("RGB", picture.size), told
+    told = replace(how, checked=True, flagged=True, notices=(*how.notices, NOTICES[blanking]))
+    return blanked(picture, blanking), told
 
 
 def load(folder: Path, device: torch.device, *, pickles: bool) -> SafetyChecker:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from diffusionapi.engine.denoiser import Words, timestep
 
 if TYPE_CHECKING:
     from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.engine.autoencoder import Coder
+    from diffusionapi.engine.control.acting import Acting
+    from diffusionapi.engine.control.hold import Hold
     from diffusionapi.engine.denoiser import Weights
     from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.engine.passes import Pass
     from diffusionapi.engine.prompts.plan import Conditioning
     from diffusionapi.engine.samplers.levels import NoiseTable
 
@@ -33,6 +37,9 @@ class Scene:
     request: GenerationRequest
     first: list[Side]
     second: list[Side]
+    coder: Coder
+    """What its latents become a picture by, and a picture latents."""
+    controls: list[Hold] = field(default_factory=list)
 
     @property
     def model(self) -> LoadedModel:
@@ -55,6 +62,12 @@ class Scene:
         good, bad = _sizes(side.weights.model.family, width, height)
         conditioning = side.conditioning
         return side.weights, Words(tuple(conditioning.positive(step)), conditioning.negative(step), good, bad)
+
+    def held(self, weights: Weights, run: Pass, level: float) -> tuple[Acting, ...]:
+        """The ControlNets at work; the refiner has other layers than those that SDXL's are made for."""
+        if weights.model is not self.model:
+            return ()
+        return tuple(acting for one in self.controls if (acting := one.at(run, level)) is not None)
 
     def _behind(self, sigma: float) -> bool:
         """Whether so many of the noise levels lie behind that the refiner is due."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import diffusionapi
 from diffusionapi.core import sampling
-from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner
+from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner, Upscale
 from diffusionapi.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -41,15 +41,22 @@ _LABELS = {
     "own": "Automatic",
 }
 _SCHEDULES = {label: schedule for schedule, label in _LABELS.items() if schedule != "own"}
-_AUTOMATIC = dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2"), "karras")
+_AUTOMATIC = dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2", "DPM2 a"), "karras")
+_AUTOMATIC["DPM++ 2M SDE"] = "exponential"
 """What A1111 from 1.9 on runs these samplers on when the schedule type is Automatic; all others: uniform."""
 _SUFFIXES = {" Karras": "karras", " Exponential": "exponential"}
 """A1111 up to 1.8 named the schedule with the sampler."""
 
-_ELSEWHERE = ("file_type", "quality", "source", "safety")
+_ELSEWHERE = ("file_type", "quality", "source", "controls", "safety", "blanking", "kind")
 _FIELDS = [one.name for one in dataclasses.fields(GenerationRequest) if one.name not in _ELSEWHERE]
-"""What a text gives back. Of the others, two are said by the file, and the picture that one began with is
-not in it: the text says how it was used, in A1111's words."""
+"""What a text gives back. Of the others, two are said by the file, and the pictures that one began with are
+not in it: the text says how the source was used, in A1111's words."""
+_DEFAULTS = {
+    one.name: one.default
+    for one in dataclasses.fields(GenerationRequest)
+    if one.default is not dataclasses.MISSING
+}
+"""What nobody speaks of where it is as it is by default."""
 
 _RESIZES = {"crop": "Crop and resize", "fill": "Resize and fill"}
 _CONTENTS = {"blurred": "fill", "noise": "latent noise", "blank": "latent nothing"}
@@ -74,12 +81,13 @@ _WITH_HASH = re.compile(r"(.+) \[[0-9a-f]{10}\]", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the text says beside the request: hashes in A1111's form (models: the first 10 hex digits of the
-    file's SHA-256; LoRAs by name: see weights.lora_file)."""
+    """What the text says beside the request: hashes in A1111's form (models and VAEs: the first 10 hex digits
+    of the file's SHA-256; LoRAs by name: see weights.lora_file)."""
 
     model_hash: str | None = None
     refiner_hash: str | None = None
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
+    vae_hash: str | None = None
 
 
 def write(request: GenerationRequest, facts: Facts) -> str:
@@ -138,6 +146,7 @@ _PLAIN: dict[str, tuple[str, Callable[[str], Any]]] = {
     "Seed": ("seed", int),
     "Clip skip": ("clip_skip", int),
     "Model": ("model", str),
+    "VAE": ("vae", str),
 }
 
 
@@ -155,6 +164,8 @@ def _pairs(request: GenerationRequest, facts: Facts) -> dict[str, str]:
         "Size": f"{request.width}x{request.height}",
         "Model hash": facts.model_hash,
         "Model": request.model,
+        "VAE hash": facts.vae_hash if request.vae else None,
+        "VAE": request.vae,
         "Denoising strength": None if again is None else _number(again),
         "Clip skip": None if request.clip_skip is None else str(request.clip_skip),
         "RNG": "CPU",
@@ -228,7 +239,11 @@ def _tagged_prompt(request: GenerationRequest) -> str:
 def _lost(request: GenerationRequest, text: str) -> dict[str, Any]:
     """The fields of the request that the text does not give back."""
     found = read(text)
-    return {name: getattr(request, name) for name in _FIELDS if found.get(name) != getattr(request, name)}
+    return {
+        name: getattr(request, name)
+        for name in _FIELDS
+        if found.get(name, _DEFAULTS.get(name)) != getattr(request, name)
+    }
 
 
 def _parse(text: str) -> tuple[str, str, dict[str, str]]:
@@ -306,7 +321,7 @@ def _exact(fields: dict[str, Any]) -> dict[str, Any]:
     found = {name: fields[name] for name in _FIELDS if name in fields}
     if "loras" in found:
         found["loras"] = tuple(Lora(**lora) for lora in found["loras"])
-    for name, kind in (("hires", Hires), ("refiner", Refiner)):
+    for name, kind in (("hires", Hires), ("refiner", Refiner), ("upscale", Upscale)):
         if found.get(name) is not None:
             found[name] = kind(**found[name])
     return found

@@ -63,14 +63,17 @@ class Intake:
         # Threads of our own: a request that goes away gives back its turn, but its thread works on.
         self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="intake")
 
-    async def picture(self, given: str | bytes, field: str, *, here: str = "") -> str:
+    async def picture(
+        self, given: str | bytes, field: str, *, here: str = "", square: int | None = None
+    ) -> str:
         """Take in a picture; its name among the uploads. BadPicture, with `field` for its subject.
 
         `given` is a file's bytes, base64, a data URL, an http or https URL, or the URL of a picture of ours.
         `here` is the address by which the client reached this server (`str(request.base_url)`): URLs that
-        begin with it are ours, as are those that begin with BASE_URL, and bare paths.
+        begin with it are ours, as are those that begin with BASE_URL, and bare paths. With `square` its
+        largest square is kept, with so many pixels a side.
         """
-        return await self._take(given, partial(self._keep, "RGB", field), field, here)
+        return await self._take(given, partial(self._keep, "RGB", field, square=square), field, here)
 
     async def mask(self, given: str | bytes, field: str, *, here: str = "") -> str:
         """The same for a mask: what is kept has one channel, and is white where it was transparent."""
@@ -109,10 +112,10 @@ class Intake:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
 
-    def _keep(self, kind: Kind, field: str, content: bytes) -> str:
+    def _keep(self, kind: Kind, field: str, content: bytes, *, square: int | None = None) -> str:
         from diffusionapi.intake.pictures import remade
 
-        return self.uploads.put(remade(content, kind, field, self._most_pixels))
+        return self.uploads.put(remade(content, kind, field, self._most_pixels, square))
 
     async def _opened(self, path: str, field: str) -> bytes | None:
         def ask() -> bytes | None:

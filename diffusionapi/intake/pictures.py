@@ -9,7 +9,7 @@ import io
 import struct
 from typing import TYPE_CHECKING, Literal
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from diffusionapi.errors import BadPicture, PictureTooLarge
 from diffusionapi.intake.header import NoPicture, header_of
@@ -38,8 +38,11 @@ _UPRIGHT = {
 """What undoes an orientation (Exif 2.3, table 6)."""
 
 
-def remade(content: bytes, kind: Kind, field: str, most_pixels: int) -> bytes:
-    """The PNG of a picture; BadPicture, PictureTooLarge. No pixel is decoded before the size is known."""
+def remade(content: bytes, kind: Kind, field: str, most_pixels: int, square: int | None = None) -> bytes:
+    """The PNG of a picture; BadPicture, PictureTooLarge. No pixel is decoded before the size is known.
+
+    With `square` it is of the largest square in the middle, scaled to so many pixels a side.
+    """
     _check_header(content, field, most_pixels)
     try:
         with Image.open(io.BytesIO(_essence(content)), formats=("PNG", "JPEG", "WEBP")) as picture:
@@ -51,6 +54,8 @@ def remade(content: bytes, kind: Kind, field: str, most_pixels: int) -> bytes:
     except Exception as error:
         # Decoders answer a damaged file with nearly any exception there is.
         raise BadPicture(field, "the picture is damaged or cut off") from error
+    if square is not None:
+        plain = ImageOps.fit(plain, (square, square), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     plain.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -38,7 +38,7 @@ from diffusionapi.jobs.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
 _ID = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 _TICKET_SUFFIX = "_job.json"
@@ -149,12 +149,22 @@ class FileJobStore(JobStore):
 
     # --- what workers ask -------------------------------------------------------------------------------
 
-    def claim(self) -> Claim | None:
+    def claim(self, wanted: Callable[[Ticket], bool] | None = None) -> Claim | None:
         for job_id in self._candidates():
+            if wanted is not None and not self._is(wanted, job_id):
+                continue
             hold = self._lock(job_id)
             if hold is not None and (claim := self._take(job_id, hold)):
                 return claim
         return None
+
+    def _is(self, wanted: Callable[[Ticket], bool], job_id: str) -> bool:
+        """Asked without the job's lock, since a ticket never changes. To take one that cannot be read is to
+        end it, which anybody may."""
+        try:
+            return wanted(self.ticket(job_id))
+        except (UnknownJob, DamagedJob):
+            return True
 
     def _candidates(self) -> Iterator[str]:
         """Jobs that may be free, in order: those whose worker may have died, then those that wait."""

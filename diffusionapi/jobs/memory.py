@@ -23,7 +23,7 @@ from diffusionapi.jobs.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
 _RETRY_AFTER = 5
 
@@ -79,11 +79,11 @@ class MemoryJobStore(JobStore):
     def ticket(self, job_id: str) -> Ticket:
         return self._kept(job_id).ticket
 
-    def claim(self) -> Claim | None:
+    def claim(self, wanted: Callable[[Ticket], bool] | None = None) -> Claim | None:
         with self._changed:
             for job_id in self._waiting:
                 kept = self._jobs[job_id]
-                if not kept.held:
+                if not kept.held and (wanted is None or wanted(kept.ticket)):
                     kept.held = True
                     return Claim(self, kept.ticket, kept.progress, kept)
         return None

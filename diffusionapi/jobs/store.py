@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from diffusionapi.core.events import Event
     from diffusionapi.core.job import Progress, Ticket
@@ -104,8 +104,11 @@ class JobStore(ABC):
         """What was asked for; UnknownJob, DamagedJob."""
 
     @abstractmethod
-    def claim(self) -> Claim | None:
-        """Hold the first job that nobody holds, or None. What it costs does not depend on how many wait."""
+    def claim(self, wanted: Callable[[Ticket], bool] | None = None) -> Claim | None:
+        """Hold the first job that nobody holds, or None; the first that is `wanted`, if that is given.
+
+        What it costs does not depend on how many wait, but on how many it has to pass over.
+        """
 
     @abstractmethod
     def save(self, claim: Claim, progress: Progress, *, durable: bool) -> None:

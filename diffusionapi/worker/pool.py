@@ -8,9 +8,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from diffusionapi.blobs.trainings import Trainings
 from diffusionapi.engine.build import BUILD, devices
 from diffusionapi.engine.process import ProcessEngine
 from diffusionapi.jobs.slot import Slot
+from diffusionapi.worker.run import Rules
 from diffusionapi.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -32,15 +34,18 @@ class WorkerPool:
     ) -> None:
         places = devices(settings)
         count = len(places) if settings.workers is None else settings.workers
+        rules = Rules(settings.job_timeout, settings.training_timeout, settings.training_yields)
+        trainings = Trainings(settings)
         self._workers = [
             Worker(
                 f"{socket.gethostname()}-{os.getpid()}-{number}",
                 store,
                 blobs,
+                trainings,
                 partial(
                     ProcessEngine, BUILD, settings.model_copy(update={"device": places[number % len(places)]})
                 ),
-                job_timeout=settings.job_timeout,
+                rules,
                 slot=None if slots is None else Slot(slots / f"worker-{number}.lock"),
             )
             for number in range(count)

@@ -2,6 +2,9 @@
 
 The engine may die or hang; the thread stays. A job whose engine died is queued again at its old place, and
 ends in an error when that has happened too often. A stop gives running jobs back as if never begun.
+
+A training has the engine to itself, once the pictures before it are done, and those behind it wait; unless
+the rules let pictures go before it all the time.
 """
 
 from __future__ import annotations
@@ -9,7 +12,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from diffusionapi.core.events import (
@@ -17,8 +19,8 @@ from diffusionapi.core.events import (
     Failed,
     Failure,
     Finished,
+    Learned,
     Phase,
-    Picture,
     Preview,
     Queued,
     Saving,
@@ -26,17 +28,23 @@ from diffusionapi.core.events import (
     Step,
 )
 from diffusionapi.core.job import JobState
-from diffusionapi.engine.engine import Rendered
+from diffusionapi.core.work import TrainingRequest
+from diffusionapi.engine.engine import Rendered, Taught
 from diffusionapi.errors import EngineDied, StorageUnavailable
 from diffusionapi.logs import about
+from diffusionapi.worker import results
+from diffusionapi.worker.run import Overdue, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from diffusionapi.blobs.folder import FolderBlobs
+    from diffusionapi.blobs.trainings import Trainings
+    from diffusionapi.core.job import Ticket
     from diffusionapi.engine.engine import Engine, EngineEvent
     from diffusionapi.jobs.slot import Slot
     from diffusionapi.jobs.store import Claim, JobStore
+    from diffusionapi.worker.run import Rules
 
 log = logging.getLogger(__name__)
 
@@ -52,45 +60,26 @@ _RETRY = 1.0
 """Seconds before storage that failed, or an engine that did not start, is tried again."""
 
 
-@dataclass(slots=True)
-class _Run:
-    """A job in the engine."""
-
-    claim: Claim
-    began: float
-    deadline: float
-    cancelling: bool = False
-    previewing: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.claim.ticket.id
-
-
-class _Overdue(EngineDied):
-    def __init__(self, job_id: str, seconds: float) -> None:
-        super().__init__(f"it did not end within {seconds:g} seconds (JOB_TIMEOUT)")
-        self.job_id = job_id
-
-
 class Worker(threading.Thread):
     def __init__(
         self,
         name: str,
         store: JobStore,
         blobs: FolderBlobs,
+        trainings: Trainings,
         start_engine: Callable[[], Engine],
+        rules: Rules,
         *,
-        job_timeout: float,
         slot: Slot | None = None,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._store = store
         self._blobs = blobs
+        self._trainings = trainings
         self._start_engine = start_engine
-        self._job_timeout = job_timeout
+        self._rules = rules
         self._slot = slot
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -123,13 +112,16 @@ class Worker(threading.Thread):
                 log.error("the engine did not start: %s", death.sentence)
                 self._stopping.wait(_RETRY)
                 continue
+            # It is closed before its jobs are let go: others may go on with their files at once.
             try:
                 self._drive(engine)
             except EngineDied as death:
+                engine.close()
                 self._mourn(death)
             except Exception:
                 # A defect of ours counts against the jobs it came with, or they would run for ever.
                 log.exception("unexpected failure")
+                engine.close()
                 self._mourn(EngineDied("the worker failed in a way that its log tells"))
             finally:
                 engine.close()
@@ -155,8 +147,8 @@ class Worker(threading.Thread):
 
     def _fill(self, engine: Engine) -> None:
         """Admit jobs while there is room."""
-        while len(self._runs) < engine.capacity and not self._stopping.is_set():
-            claim = self._store.claim()
+        while self._has_room(engine) and not self._stopping.is_set():
+            claim = self._store.claim(_paints if self._trains() else None)
             if claim is None:
                 return
             try:
@@ -167,14 +159,26 @@ class Worker(threading.Thread):
             if not began:
                 claim.release()
                 continue
-            now = time.monotonic()
-            run = self._runs[claim.ticket.id] = _Run(claim, now, now + self._job_timeout)
+            run = self._runs[claim.ticket.id] = Run(claim, self._rules, time.monotonic())
             try:
-                engine.admit(run.id, claim.ticket.generation)
+                engine.admit(run.id, claim.ticket.request)
             except EngineDied:
                 # It had died before, so this job is not to blame.
                 self._requeue(run, "given back")
                 raise
+
+    def _trains(self) -> bool:
+        return any(run.training for run in self._runs.values())
+
+    def _waiting(self) -> set[str]:
+        """The trainings, while there are pictures in the engine."""
+        trainings = {run.id for run in self._runs.values() if run.training}
+        return trainings if len(trainings) < len(self._runs) else set()
+
+    def _has_room(self, engine: Engine) -> bool:
+        if self._trains() and not self._rules.training_yields:
+            return False
+        return sum(run.training is None for run in self._runs.values()) < engine.capacity
 
     def _begin(self, claim: Claim) -> bool:
         """Mark a claimed job as started; False when it has come to its end instead."""
@@ -208,7 +212,7 @@ class Worker(threading.Thread):
 
     def _enforce(self, engine: Engine) -> None:
         """Pass on cancels and wishes for previews; end what takes too long."""
-        now = time.monotonic()
+        now, waiting = time.monotonic(), self._waiting()
         for run in self._runs.values():
             if not run.cancelling and run.claim.cancel_requested():
                 run.cancelling = True
@@ -216,12 +220,11 @@ class Worker(threading.Thread):
             if run.previewing is not (wanted := self._store.previews.wanted(run.id)):
                 run.previewing = wanted
                 engine.preview(run.id, wanted)
-            if now > run.deadline:
-                raise _Overdue(run.id, self._job_timeout)
+            run.check(now, waits=run.id in waiting)
 
     # --- a job's way out --------------------------------------------------------------------------------
 
-    def _relay(self, run: _Run, event: EngineEvent) -> None:
+    def _relay(self, run: Run, event: EngineEvent) -> None:
         match event:
             case Phase() | Step():
                 try:
@@ -232,52 +235,61 @@ class Worker(threading.Thread):
                 self._store.previews.put(run.id, event)
             case Rendered():
                 self._finish(run, event)
+            case Taught():
+                self._keep(run, event)
             case Failed() | Cancelled():
                 self._end(run, event)
 
-    def _finish(self, run: _Run, rendered: Rendered) -> None:
+    def _finish(self, run: Run, rendered: Rendered) -> None:
         """Keep the picture, then say so.
 
         Its file is what counts: a worker that dies before it is in place leaves a job to run again, one that
         dies after it leaves a finished job (see `_inherit`).
         """
-        ticket, sampled = run.claim.ticket, rendered.sampled
-        request = ticket.generation
-        picture = Picture(
-            name=f"{run.id}.{request.file_type}",
-            file_type=request.file_type,
-            width=rendered.width,
-            height=rendered.height,
-            quality=request.quality if request.file_type == "jpg" else None,
-            seed=request.seed,
-            model=request.model,
-            seconds=round(time.monotonic() - run.began, 2),
-            memory_before_mb=round(rendered.memory_before_mb, 2),
-            memory_after_mb=round(rendered.memory_after_mb, 2),
-            sampled=replace(sampled, notices=(*ticket.notices, *sampled.notices)),
-        )
+        picture = results.picture(run.claim.ticket, rendered, time.monotonic() - run.began)
         self._insist(run, lambda: run.claim.record(Saving(picture)))
-        self._insist(run, lambda: self._blobs.put(picture.name, rendered.content))
-        self._end(run, Finished(picture))
+        if self._insist(run, lambda: self._blobs.put(picture.name, rendered.content)):
+            self._end(run, Finished(picture))
 
-    def _end(self, run: _Run, event: Finished | Failed | Cancelled) -> None:
+    def _keep(self, run: Run, taught: Taught) -> None:
+        """Give the LoRA its place, then say so. A worker that dies between leaves a job that is trained again
+        from its last step on, so that the same file comes to the same place."""
+        request = run.training
+        assert request is not None
+        trained = results.trained(request, taught, time.monotonic() - run.began)
+        if self._insist(run, lambda: self._trainings.put(request.name, taught.content)):
+            self._end(run, Learned(trained))
+
+    def _end(self, run: Run, event: Finished | Learned | Failed | Cancelled) -> None:
         self._insist(run, lambda: run.claim.record(event))
         self._drop(run)
+        if run.training:
+            self._clear(run, run.training.name)
         job = about(run.id)
         match event:
             case Finished(picture=picture):
                 log.info(
                     "finished in %.2f s, %dx%d", picture.seconds, picture.width, picture.height, extra=job
                 )
+            case Learned(trained=trained):
+                log.info("learned in %.2f s, %d steps", trained.seconds, trained.steps, extra=job)
             case Failed(failure=failure):
                 log.error("failed: %s", failure.sentence, extra=job)
             case Cancelled():
                 log.info("cancelled", extra=job)
 
+    def _clear(self, run: Run, name: str) -> None:
+        try:
+            self._trainings.clear(name)
+        except StorageUnavailable as error:
+            log.warning("what the training needed stays for now: %s", error.sentence, extra=about(run.id))
+
     def _mourn(self, death: EngineDied) -> None:
-        """The engine is gone: its jobs run again, unless one has seen too many deaths."""
+        """The engine is gone: its jobs run again, unless one has seen too many deaths. Those that it only had
+        in waiting are not to blame."""
+        waiting = self._waiting()
         for run in list(self._runs.values()):
-            if isinstance(death, _Overdue) and death.job_id != run.id:
+            if run.id in waiting or (isinstance(death, Overdue) and death.job_id != run.id):
                 self._requeue(run, "given back")
             elif run.claim.cancel_requested():
                 self._end(run, Cancelled())
@@ -285,7 +297,7 @@ class Worker(threading.Thread):
                 sentence = (
                     f"The engine died {MAX_CRASHES} times under this job; the last time {death.sentence}"
                 )
-                if isinstance(death, _Overdue):
+                if isinstance(death, Overdue):
                     sentence = f"Given up after {MAX_CRASHES} attempts; the last time {death.sentence}"
                 self._end(run, Failed(Failure(death.code, sentence)))
             else:
@@ -299,23 +311,27 @@ class Worker(threading.Thread):
             log.info("given back to the queue", extra=about(run.id))
             self._requeue(run, "given back")
 
-    def _requeue(self, run: _Run, cause: Literal["crashed", "given back"]) -> None:
+    def _requeue(self, run: Run, cause: Literal["crashed", "given back"]) -> None:
         self._insist(run, lambda: run.claim.record(Queued(cause)))
         self._drop(run)
 
-    def _drop(self, run: _Run) -> None:
+    def _drop(self, run: Run) -> None:
         del self._runs[run.id]
         self._store.previews.drop(run.id)
         run.claim.release()
 
-    def _insist(self, run: _Run, write: Callable[[], object]) -> None:
-        """Write what must not be lost, again and again while the storage refuses, until the stop."""
+    def _insist(self, run: Run, write: Callable[[], object]) -> bool:
+        """Write what must not be lost, again and again while the storage refuses; False if the stop came."""
         while True:
             try:
                 write()
             except StorageUnavailable as error:
                 log.warning("waiting for storage: %s", error.sentence, extra=about(run.id))
                 if self._stopping.wait(_RETRY):
-                    return
+                    return False
             else:
-                return
+                return True
+
+
+def _paints(ticket: Ticket) -> bool:
+    return not isinstance(ticket.request, TrainingRequest)

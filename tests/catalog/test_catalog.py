@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from diffusionapi.catalog import scan
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.errors import BadRequest, UnknownName
 from tests.api.primary.seed_example import install_model
+from tests.stubs import a_lora
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from diffusionapi.catalog.scan import Installed
     from diffusionapi.settings import Settings
 
 AMANATSU = "John6666__amanatsu-illustrious-v11-sdxl"
@@ -108,6 +111,39 @@ def test_a_model_copied_in_later_is_seen(
     install_model(tmp_path, "newcomer")
     monkeypatch.setattr("diffusionapi.catalog.catalog._FRESH_SECONDS", 0)
     assert catalog.model("newcomer", "model").name == "newcomer"
+
+
+def test_a_lora_that_came_this_instant_is_found_though_the_lists_are_younger_than_it_takes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("diffusionapi.catalog.catalog.time.monotonic", lambda: now[0])
+    catalog = Catalog(settings)
+    assert catalog.loras == []
+    a_lora(settings.path(settings.loras_dir) / "a-dog.safetensors")
+    now[0] += 0.2
+    assert catalog.lora("a-dog", "loras").name == "a-dog"
+
+
+def test_names_that_nothing_has_make_for_ten_looks_a_second_at_most(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, looks, models = [1000.0], [], scan.models
+
+    def counted(settings: Settings) -> list[Installed]:
+        looks.append(now[0])
+        return models(settings)
+
+    monkeypatch.setattr("diffusionapi.catalog.catalog.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(scan, "models", counted)
+    catalog = Catalog(settings)
+    for _ in range(100):
+        now[0] += 0.01
+        with pytest.raises(UnknownName):
+            catalog.lora("nobodys", "loras")
+        with pytest.raises(UnknownName):
+            catalog.model("nobodys", "model")
+    assert 5 <= len(looks) <= 11
 
 
 def test_upscalers_and_loras_are_found_whatever_their_case(settings: Settings, tmp_path: Path) -> None:

@@ -138,3 +138,32 @@ def test_no_file_is_opened_to_look_again(catalog: Catalog, monkeypatch: pytest.M
     monkeypatch.setattr("diffusionapi.weights.inspection.stamp", opened)
     monkeypatch.setattr("diffusionapi.weights.lora_kind.stamp", opened)
     look(catalog, "my-sdxl", "for-sdxl", refiner="my-refiner")
+
+
+@pytest.mark.parametrize(
+    ("model", "vae", "sentence"),
+    [
+        ("my-sd1", "sd1-vae", None),
+        ("my-sd2", "sd1-vae", None),
+        ("my-sdxl", "sdxl-vae", None),
+        ("my-sdxl", "sd1-vae", "vae: 'sd1-vae' is for latents of another kind: it scales them by 0.18215, "),
+        ("my-sd1", "sdxl-vae", "vae: 'sdxl-vae' is for latents of another kind: it scales them by 0.13025, "),
+        ("my-sd1", "lora", "it is a LoRA; put it into the folder of LoRAs"),
+    ],
+)
+def test_a_vae_goes_with_models_of_its_latents(
+    catalog: Catalog, settings: Settings, model: str, vae: str, sentence: str | None
+) -> None:
+    folder = settings.path(settings.vaes_dir)
+    for family in ("sd1", "sdxl"):
+        stubs.a_vae(folder / f"{family}-vae", family)
+    stubs.a_lora(folder / "lora.safetensors")
+    named = Named(catalog.vae(vae, "vae"), "vae")
+    asked = (catalog, Named(catalog.model(model, "model"), "model"), None, ())
+    if sentence is None:
+        check(*asked, vae=named)
+        return
+    with pytest.raises(BadRequest) as caught:
+        check(*asked, vae=named)
+    assert caught.value.field == "vae"
+    assert sentence in str(caught.value)

@@ -10,8 +10,11 @@ def choose(sampler: str, schedule: str, steps: int = 20) -> Sampling:
     return resolve(sampler, schedule, steps, sampler_field="sampler_name", schedule_field="scheduler_type")
 
 
-def test_there_are_sixteen_samplers_and_five_schedules() -> None:
-    assert len(SAMPLERS) == 16
+def test_the_documented_samplers_come_first_and_there_are_five_schedules() -> None:
+    documented = "Euler|Euler a|Heun|DPM2|DPM++ 2S a|DPM++ 2M|DPM++ 2M Karras|DPM++ SDE|DPM++ SDE Karras"
+    documented += "|DPM fast|DPM adaptive|LMS|LMS Karras|DDIM|PLMS|UniPC"
+    assert list(SAMPLERS[:16]) == documented.split("|")
+    assert SAMPLERS[16:] == ("DPM2 a", "DPM++ 2S", "DPM++ 2M SDE", "DEIS", "IPNDM", "DDPM", "LCM")
     assert SCHEDULES == ("default", "karras", "exponential", "ddim", "pndm")
 
 
@@ -30,13 +33,16 @@ def test_every_sampler_goes_with_the_documented_default_schedule(sampler: str) -
         ("DPM fast", "exponential", "own"),
         ("DDIM", "karras", "own"),
         ("PLMS", "ddim", "own"),
+        ("DDPM", "pndm", "own"),
+        ("LCM", "karras", "own"),
+        ("DPM++ 2M SDE", "karras", "karras"),
     ],
 )
 def test_the_schedule_that_runs_is_reported(sampler: str, schedule: str, effective: str) -> None:
     assert choose(sampler, schedule).schedule == effective
 
 
-@pytest.mark.parametrize("sampler", ["DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC"])
+@pytest.mark.parametrize("sampler", ["DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC", "DDPM", "LCM"])
 def test_a_schedule_that_is_let_pass_without_effect_is_told(sampler: str) -> None:
     notice = f"The schedule type 'karras' has no effect: {sampler} has noise levels of its own"
     assert choose(sampler, "karras").notices == (notice,)
@@ -57,6 +63,8 @@ def test_a_schedule_that_runs_as_it_was_asked_for_gives_nothing_to_tell(sampler:
         ("DDIM", "exponential"),
         ("UniPC", "pndm"),
         ("DPM fast", "ddim"),
+        ("DDPM", "exponential"),
+        ("LCM", "ddim"),
     ],
 )
 def test_a_schedule_that_a_sampler_cannot_run_on_is_refused(sampler: str, schedule: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from diffusionapi.settings import Settings
 from tests.server import PROJECT
@@ -42,8 +42,20 @@ def test_the_python_example_gives_a_picture(server: Server, tmp_path: Path) -> N
     (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     program = program.replace("http://localhost:7866", server.url)
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
-    with Image.open(tmp_path / "lighthouse.jpg") as picture:
+    with Image.open(tmp_path / "castle.jpg") as picture:
         assert picture.size == (512, 512)
+
+
+@pytest.mark.slow
+def test_its_pictures_are_made_by_the_commands_beside_them(tmp_path: Path) -> None:
+    shown = re.findall(r"\]\(docs/pictures/(\w+\.jpg)\)", README)
+    painted = re.findall(r'^paint "(.+)" (\d+) (\w+\.jpg)$', README, re.MULTILINE)
+    assert [name for *_, name in painted] == shown
+    prompt, seed, name = painted[0]
+    command = [sys.executable, "-m", "diffusionapi.generate", "--prompt", prompt, "--seed", seed]
+    subprocess.run([*command, "--out", tmp_path / name], cwd=PROJECT, check=True, timeout=100)
+    with Image.open(tmp_path / name) as made, Image.open(PROJECT / "docs/pictures" / name) as known:
+        assert max(ImageStat.Stat(ImageChops.difference(made, known)).mean) < 6
 
 
 @pytest.mark.parametrize("word", ["TODO", "FIXME", f"{PROJECT}/", f"{Path.home()}/"])

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from diffusionapi.blobs.uploads import Uploads
-from diffusionapi.engine.engine import EngineEvent, Rendered
+from diffusionapi.engine.engine import ENDS, EngineEvent, Rendered
 from diffusionapi.engine.running import DiffusionEngine
 from diffusionapi.engine.workshop import Workshop
 from diffusionapi.settings import Settings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pytest
     from torch import Tensor
 
-    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.core.work import Work
 
 
 def make_house(root: Path, models: Mapping[str, Path]) -> Settings:
@@ -61,7 +61,7 @@ def make_engine(settings: Settings, capacity: int = 4) -> DiffusionEngine:
     return DiffusionEngine(Workshop(settings), capacity=capacity)
 
 
-def run(engine: DiffusionEngine, **requests: GenerationRequest) -> dict[str, list[EngineEvent]]:
+def run(engine: DiffusionEngine, **requests: Work) -> dict[str, list[EngineEvent]]:
     """Admit all at once and step until the last has ended; what happened to each."""
     told: dict[str, list[EngineEvent]] = {name: [] for name in requests}
     for name, request in requests.items():
@@ -73,7 +73,7 @@ def run(engine: DiffusionEngine, **requests: GenerationRequest) -> dict[str, lis
 
 
 def ended(events: list[EngineEvent]) -> bool:
-    return events[-1].kind in ("rendered", "failed", "cancelled")
+    return isinstance(events[-1], ENDS)
 
 
 def picture(events: list[EngineEvent]) -> Image.Image:
@@ -93,9 +93,9 @@ def latents_of(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     seen: list[Tensor] = []
     decode = autoencoder.decode
 
-    def watched(model: Any, latents: Tensor) -> Image.Image:
+    def watched(coder: Any, latents: Tensor, *more: Any) -> Image.Image:
         seen.append(latents)
-        return decode(model, latents)
+        return decode(coder, latents, *more)
 
     monkeypatch.setattr(autoencoder, "decode", watched)
     return seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -11,18 +12,21 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from PIL import Image
 
+from diffusionapi.blobs.uploads import Uploads
 from diffusionapi.core.events import Cancelled, Phase, Preview, Step
 from diffusionapi.engine.build import BUILD
-from diffusionapi.engine.engine import Rendered
+from diffusionapi.engine.engine import ENDS, Rendered, Taught
 from diffusionapi.engine.process import ProcessEngine
 from diffusionapi.errors import EngineDied
-from tests.factories import a_request
+from tests.factories import a_request, a_training, an_upscaling
 from tests.server import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from diffusionapi.core.work import Work
     from diffusionapi.engine.engine import Happening
     from diffusionapi.settings import Settings
 
@@ -35,7 +39,7 @@ def engine(settings: Settings) -> Iterator[ProcessEngine]:
 
 def until_ended(engine: ProcessEngine) -> list[Happening]:
     happened: list[Happening] = []
-    while not happened or happened[-1][1].kind not in ("rendered", "failed", "cancelled"):
+    while not happened or not isinstance(happened[-1][1], ENDS):
         happened += engine.step(10)
     return happened
 
@@ -46,6 +50,24 @@ def test_it_renders_like_an_engine_in_this_process(engine: ProcessEngine) -> Non
     assert {job_id for job_id, _ in happened} == {"a"}
     assert isinstance(happened[0][1], Phase)
     assert isinstance(happened[-1][1], Rendered)
+
+
+def test_work_of_every_kind_comes_to_its_end_and_the_child_waits_for_more(
+    engine: ProcessEngine, settings: Settings
+) -> None:
+    photo = Uploads(settings.path(settings.uploads_dir)).put(_png())
+    works: tuple[Work, ...] = (a_training(pictures=(photo,)), an_upscaling(upload=photo), a_request())
+    ends = []
+    for number, work in enumerate(works):
+        engine.admit(str(number), work)
+        ends.append(until_ended(engine)[-1][1])
+    assert [type(one) for one in ends] == [Taught, Rendered, Rendered]
+
+
+def _png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_previews_come_from_the_child_when_they_are_asked_for(settings: Settings) -> None:

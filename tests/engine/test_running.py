@@ -215,6 +215,7 @@ def test_the_steps_of_the_second_pass_are_reported_too(engine: DiffusionEngine) 
     )
     last = run(engine, it=request)["it"][-1]
     assert isinstance(last, Rendered)
+    assert last.sampled is not None
     assert (last.sampled.steps, last.sampled.hires_steps) == (3, 3)
     assert last.sampled.notices == ("DDIM made 3 steps, not 4", "DDIM made 3 steps, not 5 in the second pass")
 
@@ -224,5 +225,6 @@ def test_a_sampler_that_sizes_its_steps_reports_how_many_it_tried(
 ) -> None:
     last = run(engine, it=a_request(model="sd1", sampler="DPM adaptive", schedule="own", steps=1))["it"][-1]
     assert isinstance(last, Rendered)
+    assert last.sampled is not None
     assert 3 * last.sampled.steps == len(asked)
     assert last.sampled.notices == (f"DPM adaptive made {last.sampled.steps} steps, not 1",)

@@ -16,6 +16,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from diffusionapi.core.events import Failed
 from diffusionapi.engine import safety
+from diffusionapi.engine.blanking import NOTICES, blanked
 from diffusionapi.engine.engine import Rendered
 from tests import miniatures
 from tests.engine.rendering import a_photo, make_engine, make_house, picture, run
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from diffusionapi.core.request import Blanking
     from diffusionapi.engine.engine import EngineEvent
     from diffusionapi.settings import Settings
 
@@ -48,6 +50,7 @@ def rendered(house: Settings, **fields: Any) -> list[EngineEvent]:
 def told(events: list[EngineEvent]) -> tuple[bool, bool, tuple[str, ...]]:
     assert isinstance(events[-1], Rendered), events[-1]
     how = events[-1].sampled
+    assert how is not None
     return how.checked, how.flagged, how.notices
 
 
@@ -59,6 +62,15 @@ def test_what_it_objects_to_is_black_and_the_record_says_so(house: Settings) -> 
     assert checked
     assert flagged
     assert "black" in notices[-1]
+
+
+@pytest.mark.parametrize("how", ["blurred", "pixelated", "text"])
+def test_it_is_replaced_in_the_way_that_is_asked_for(house: Settings, how: Blanking) -> None:
+    drawn = picture(rendered(house))
+    miniatures.make_safety_checker(shared(house), threshold=-2)
+    events = rendered(house, safety="available", blanking=how)
+    assert picture(events).tobytes() == blanked(drawn, how).tobytes()
+    assert told(events)[2][-1] == NOTICES[how]
 
 
 def test_what_it_has_nothing_against_stays_as_it_is(house: Settings) -> None:

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffusionapi import __version__
-from diffusionapi.core.request import GenerationRequest, Hires, Lora, Mask, Refiner, Source
+from diffusionapi.core.request import (
+    Control,
+    GenerationRequest,
+    Hires,
+    Lora,
+    Mask,
+    Refiner,
+    Source,
+    Upscale,
+)
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES, Sampling, resolve
 from diffusionapi.errors import BadRequest
 from diffusionapi.infotext.grammar import Facts, parameters, read, write
@@ -37,6 +46,7 @@ RICH = a_request(
     loras=(Lora("add_detail", 0.8, 0.8), Lora("waves", 1.0, 0.5)),
     hires=Hires(2.0, "Latent (nearest-exact)", 10, 0.55),
     refiner=Refiner("sd_xl_refiner_1.0", 0.8),
+    vae="vae-ft-mse-840000-ema-pruned",
 )
 
 
@@ -46,14 +56,16 @@ def again(text: str, request: GenerationRequest) -> GenerationRequest:
 
 
 def test_a_text_with_everything_is_laid_out_as_a1111_lays_it_out() -> None:
-    facts = Facts("6ce0161689", "7440042bbd", {"add_detail": "7c6bad76eb54", "waves": "0123456789ab"})
+    loras = {"add_detail": "7c6bad76eb54", "waves": "0123456789ab"}
+    facts = Facts("6ce0161689", "7440042bbd", loras, "735e4c3a44")
     assert write(RICH, facts) == (
         "a lighthouse, (storm:1.2)\n"
         "by night <lora:add_detail:0.8> <lora:waves:0.5:1>\n"
         "Negative prompt: blurry, low quality\n"
         "Steps: 25, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 123456789, "
-        "Size: 512x768, Model hash: 6ce0161689, Model: v1-5-pruned-emaonly, Denoising strength: 0.55, "
-        "Clip skip: 2, RNG: CPU, Hires upscale: 2, Hires steps: 10, Hires upscaler: Latent (nearest-exact), "
+        "Size: 512x768, Model hash: 6ce0161689, Model: v1-5-pruned-emaonly, VAE hash: 735e4c3a44, "
+        "VAE: vae-ft-mse-840000-ema-pruned, Denoising strength: 0.55, Clip skip: 2, RNG: CPU, "
+        "Hires upscale: 2, Hires steps: 10, Hires upscaler: Latent (nearest-exact), "
         "Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.8, "
         f'Lora hashes: "add_detail: 7c6bad76eb54, waves: 0123456789ab", Version: diffusionapi {__version__}'
     )
@@ -105,6 +117,21 @@ def test_a_mask_as_nobody_chose_it_is_not_spoken_of() -> None:
     text = write(a_request(source=Source("upload.png", 0.75, "stretch", mask)), Facts())
     assert "mask" not in text.casefold()
     assert "Inpaint" not in text
+
+
+def test_what_has_no_word_of_a1111s_comes_back_too() -> None:
+    request = a_request(
+        self_attention=0.75,
+        tiling="horizontal",
+        upscale=Upscale("ESRGAN_4x", 2.0, faces=True),
+        translate=True,
+    )
+    assert again(write(request, Facts()), request) == request
+
+
+def test_a_text_says_nothing_of_the_pictures_that_control_nets_looked_at() -> None:
+    control = Control("canny", "upload.png", "canny", 1.0, 0.0, 1.0, guess=False)
+    assert write(a_request(controls=(control,)), Facts()) == write(a_request(), Facts())
 
 
 def goes_together() -> Iterator[Sampling]:
@@ -233,6 +260,18 @@ WRITTEN_BY_A1111: list[tuple[str, dict[str, Any]]] = [
     (
         "Steps: 20, Sampler: DPM2 Karras, CFG scale: 7, Seed: 1, Size: 512x512",
         {"prompt": "", "sampler": "DPM2", "schedule": "karras"},
+    ),
+    (
+        "a\nSteps: 20, Sampler: DPM2 a Karras, CFG scale: 7, Seed: 1, Size: 512x512",
+        {"sampler": "DPM2 a", "schedule": "karras"},
+    ),
+    (
+        "a\nSteps: 20, Sampler: DPM++ 2M SDE, Schedule type: Automatic, Seed: 1, Version: v1.10.1",
+        {"sampler": "DPM++ 2M SDE", "schedule": "exponential"},
+    ),
+    (
+        "a\nSteps: 4, Sampler: LCM, Schedule type: Automatic, CFG scale: 1.5, Seed: 1, Version: v1.10.1",
+        {"sampler": "LCM", "schedule": "own"},
     ),
     (
         "a\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512, Version: v1.6.0",

@@ -287,3 +287,15 @@ def test_damaged_files_are_a_picture_or_a_sentence(kind: str, damage: list[tuple
     for place, value in damage:
         content[place % len(content)] = value
     _survives(bytes(content))
+
+
+@pytest.mark.parametrize("size", [(300, 100), (100, 300), (40, 40)])
+def test_the_square_in_the_middle_is_cut_out_and_scaled(size: tuple[int, int]) -> None:
+    """White around, and a black square of a third of the shorter side in its midst."""
+    picture = Image.new("RGB", size, "white")
+    third, (x, y) = min(size) // 6, (size[0] // 2, size[1] // 2)
+    picture.paste("black", (x - third, y - third, x + third, y + third))
+    cut = opened(remade(a_file(picture), "RGB", "image", LIMIT, 90))
+    assert cut.size == (90, 90)
+    assert cut.getpixel((45, 45)) == (0, 0, 0)
+    assert {cut.getpixel(place) for place in ((2, 2), (87, 2), (2, 45), (45, 87))} == {(255, 255, 255)}

@@ -8,19 +8,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffusionapi.core.events import Cancelled, Failed, Failure, Finished, Picture, Queued, Started, Step
+from diffusionapi.core.events import (
+    Cancelled,
+    Failed,
+    Failure,
+    Finished,
+    Learned,
+    Phase,
+    Picture,
+    Queued,
+    Started,
+    Step,
+    Trained,
+)
 from diffusionapi.core.job import JobState
+from diffusionapi.core.work import TrainingRequest
 from diffusionapi.errors import JobEnded, JobExists, KeyReused, QueueFull, UnknownJob
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.jobs.store import Claim, IdempotencyKey, JobStore
-from tests.factories import a_ticket
+from tests.factories import a_ticket, a_ticket_of, a_training, an_upscaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from diffusionapi.core.job import Ticket
+    from diffusionapi.core.work import Work
 
 PICTURE = Picture("a.png", "png", 64, 64, None, 7, "fake", 1.5, 10.0, 11.0)
 NOWHERE = "00000000-0000-4000-8000-000000000000"
@@ -54,6 +68,54 @@ def test_a_submitted_job_waits_and_is_what_was_asked_for(store: JobStore) -> Non
     store.submit(ticket, limit=100)
     assert store.ticket(ticket.id) == ticket
     assert store.progress(ticket.id).state is JobState.QUEUED
+
+
+OTHERS: list[Work] = [an_upscaling(faces=True), a_training(class_prompt="ein Hund ✓")]
+
+
+@pytest.mark.parametrize("work", OTHERS)
+def test_a_job_of_any_kind_is_what_was_asked_for(store: JobStore, work: Work) -> None:
+    ticket = a_ticket_of(work)
+    store.submit(ticket, limit=100)
+    assert store.ticket(ticket.id) == ticket
+    assert list(store.living()) == [ticket]
+    claim = store.claim()
+    assert claim is not None
+    assert claim.ticket == ticket
+
+
+def test_what_a_training_came_to_is_read_as_it_was_recorded(store: JobStore) -> None:
+    ticket = a_ticket_of(a_training())
+    store.submit(ticket, limit=100)
+    claim = start(store)
+    trained = Trained("a-dog", "fake", 10, 0.05, 12.5)
+    for event in (Phase("training"), Step(10, 10, 1.0, 0.05), Learned(trained)):
+        claim.record(event)
+    claim.release()
+    progress = store.progress(ticket.id)
+    assert (progress.state, progress.trained, progress.picture) == (JobState.DONE, trained, None)
+    assert [one.event for one in progress.recent[-2:]] == [Step(10, 10, 1.0, 0.05), Learned(trained)]
+    store.forget(ticket.id)
+    epitaph = store.epitaph(ticket.id)
+    assert epitaph is not None
+    assert epitaph.trained == trained
+
+
+def test_a_claim_passes_over_what_is_not_wanted_and_leaves_its_place_to_it(store: JobStore) -> None:
+    works: list[Work] = [a_training(), a_training(), an_upscaling()]
+    submitted = [store.submit(a_ticket_of(work), limit=100) for work in works]
+    submitted += submit(store)
+
+    def paints(ticket: Ticket) -> bool:
+        return not isinstance(ticket.request, TrainingRequest)
+
+    claimed = []
+    while claim := store.claim(paints):
+        claim.record(Started(1, "w"))
+        claimed.append(claim.ticket.id)
+    assert claimed == submitted[2:]
+    assert [store.position(one) for one in submitted[:2]] == [1, 2]
+    assert start(store).ticket.id == submitted[0]
 
 
 def test_jobs_are_claimed_first_in_first_out(store: JobStore) -> None:

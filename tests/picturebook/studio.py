@@ -101,7 +101,7 @@ def shrunk(picture: np.ndarray, side: int = 32) -> np.ndarray:
 
 
 def sharpness(picture: np.ndarray) -> float:
-    """How steep its steepest edges are, per pixel: the hundredth part of all."""
+    """How steep its steepest edges are: of all steps from pixel to pixel, the thousandth part."""
     grey = picture.mean(-1)
     slopes = np.concatenate([np.abs(np.diff(grey, axis=axis)).ravel() for axis in (0, 1)])
-    return float(np.quantile(slopes, 0.99))
+    return float(np.quantile(slopes, 0.999))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from diffusionapi.core.sampling import SAMPLERS
 from tests.picturebook.studio import (
     apart,
     as_base64,
@@ -32,12 +33,10 @@ CIRCLE = "a big red circle on a white background"
 HOUSE = "a red house in a meadow by day"
 
 
-def test_every_sampler_paints_the_same_thing(studio: Studio) -> None:
-    names = studio.server.get("/sampling_methods").json()["sampling_methods"]
-    assert len(names) >= 16
-    for name in names:
-        picture = studio.paint(CIRCLE, sampler_name=name, scheduler_type="default")
-        assert (colour(middle(picture)), colour(corners(picture))) == ("red", "white"), name
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_paints_the_same_thing(studio: Studio, sampler: str) -> None:
+    picture = studio.paint(CIRCLE, sampler_name=sampler, scheduler_type="default")
+    assert (colour(middle(picture)), colour(corners(picture))) == ("red", "white")
 
 
 def test_img2img_keeps_the_layout_at_low_strength(studio: Studio) -> None:
@@ -85,7 +84,7 @@ def test_hires_keeps_the_scene_and_sharpens_its_edges(studio: Studio, upscaler: 
         Image.fromarray(plain.astype(np.uint8)).resize((512, 512), Image.Resampling.BILINEAR),
         dtype=np.float32,
     )
-    assert sharpness(large) > 1.2 * sharpness(stretched)
+    assert sharpness(large) > 1.4 * sharpness(stretched)
 
 
 def test_a_lora_acts_as_its_scale_says(studio: Studio) -> None:

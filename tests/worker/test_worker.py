@@ -2,101 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from diffusionapi.blobs.folder import FolderBlobs
 from diffusionapi.core.events import Picture, Queued, Saving, Started, Step
 from diffusionapi.core.job import JobState
-from diffusionapi.engine.fake import FakeEngine
+from diffusionapi.engine.fake.engine import FakeEngine
 from diffusionapi.errors import EngineDied, StorageFull
-from diffusionapi.jobs.file import FileJobStore
-from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.worker.worker import MAX_INTERRUPTIONS, Worker
-from tests.factories import a_ticket
 from tests.server import wait_until
+from tests.worker.house import House, Scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from diffusionapi.core.request import GenerationRequest
-    from diffusionapi.engine.engine import Engine, Happening
-    from diffusionapi.jobs.store import JobStore
-
-
-class Scripted(FakeEngine):
-    """A fake engine that dies, or goes silent, for jobs of certain prompts."""
-
-    def __init__(self, *, capacity: int = 1, step_seconds: float = 0.0) -> None:
-        super().__init__(capacity=capacity, step_seconds=step_seconds)
-        self.doomed = False
-        self.silent = False
-        self.closed = False
-
-    def admit(self, job_id: str, request: GenerationRequest) -> None:
-        self.doomed |= "die" in request.prompt
-        self.silent |= "hang" in request.prompt
-        super().admit(job_id, request)
-
-    def step(self, timeout: float) -> list[Happening]:
-        if self.doomed:
-            raise EngineDied("it was told to die")
-        if self.silent:
-            threading.Event().wait(timeout)
-            return []
-        return super().step(timeout)
-
-    def close(self) -> None:
-        self.closed = True
-        super().close()
-
-
-class House:
-    """A store, a folder for pictures and one worker."""
-
-    def __init__(self, tmp_path: Path, store: JobStore) -> None:
-        self.store = store
-        self.blobs = FolderBlobs(tmp_path / "outputs")
-        self.engines: list[Scripted] = []
-        self.worker: Worker | None = None
-
-    def work(
-        self, *, job_timeout: float = 60, start: Callable[[], Engine] | None = None, **engine: float
-    ) -> Worker:
-        def make() -> Engine:
-            self.engines.append(Scripted(**engine))  # type: ignore[arg-type]
-            return self.engines[-1]
-
-        self.worker = Worker("w", self.store, self.blobs, start or make, job_timeout=job_timeout)
-        self.worker.start()
-        return self.worker
-
-    def submit(self, **fields: Any) -> str:
-        return self.store.submit(a_ticket(**fields), limit=100)
-
-    def wait_for(self, job_id: str, state: JobState) -> None:
-        wait_until(
-            lambda: self.store.progress(job_id).state is state, 20, lambda: self.store.progress(job_id)
-        )
-
-    def stop(self) -> None:
-        if self.worker is not None:
-            self.worker.stop()
-            self.worker.join(10)
-            assert not self.worker.is_alive()
-        self.store.close()
-
-
-@pytest.fixture(params=["memory", "file"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
-    house = House(
-        tmp_path, MemoryJobStore() if request.param == "memory" else FileJobStore(tmp_path / "queue")
-    )
-    yield house
-    house.stop()
+    from diffusionapi.engine.engine import Engine
 
 
 def test_a_job_becomes_a_picture_in_the_folder(house: House) -> None:
@@ -256,7 +175,7 @@ def test_an_engine_that_does_not_start_is_tried_again(house: House, monkeypatch:
         tries.append(1)
         if len(tries) < 3:
             raise EngineDied("no device")
-        return FakeEngine(capacity=1, step_seconds=0)
+        return FakeEngine(house.props, capacity=1, step_seconds=0)
 
     job_id = house.submit()
     house.work(start=start)
@@ -284,14 +203,7 @@ def test_a_picture_that_finds_no_room_is_kept_until_there_is_some(
     assert house.store.progress(job_id).attempts == 1
 
 
-# What a worker finds of one that vanished. Only files outlive their holder.
-
-
-@pytest.fixture
-def ruins(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path, FileJobStore(tmp_path / "queue"))
-    yield house
-    house.stop()
+# What a worker finds of one that vanished.
 
 
 def leave_running(house: House, *, times: int = 1) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.api.backlog.cycles import ENGINE, PICTURES, cost, progress_of
+from diffusionapi.api.backlog.cycles import ENGINE, PICTURES, cost
+from diffusionapi.api.numbers import progress_of
 from diffusionapi.core.job import JobState
 from diffusionapi.webhooks.message import Message, Part
 

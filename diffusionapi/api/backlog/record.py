@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from diffusionapi.api.backlog import schemas
-from diffusionapi.api.backlog.cycles import ENGINE, PICTURES, cost, progress_of
+from diffusionapi.api.backlog.cycles import ENGINE, PICTURES, cost
 from diffusionapi.api.backlog.face import NOT_YOURS
 from diffusionapi.api.backlog.translate import DIALECT
 from diffusionapi.api.dialect import HttpProblem
+from diffusionapi.api.numbers import progress_of
 from diffusionapi.core.job import JobState
 from diffusionapi.errors import UnknownJob
 

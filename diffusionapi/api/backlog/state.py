@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-import uuid
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from diffusionapi.api.backlog.cycles import PICTURES
 from diffusionapi.api.backlog.translate import DIALECT
-from diffusionapi.auth.secret import derived, secret_of
+from diffusionapi.api.numbers import JobIds
+from diffusionapi.auth.secret import secret_of
 from diffusionapi.auth.tokens import Tokens
 from diffusionapi.core.job import JobState
 from diffusionapi.errors import BadRequest, DamagedJob, NotAuthenticated, UnknownJob, UnknownPicture
@@ -38,6 +38,7 @@ class BacklogState:
         self.clients = clients
         self.courier = courier
         self._service = service
+        self._ids = JobIds(service.settings, "backlog jobs")
         self._last_uid = 0
         service.intake.own.append(self.own)
 
@@ -85,11 +86,7 @@ class BacklogState:
 
     def job_id(self, uid: int, cycle: int) -> str:
         """The job of a picture: it follows from the request's number, and nobody else can tell it."""
-        return str(uuid.uuid5(self._namespace, f"{uid}/{cycle}"))
-
-    @cached_property
-    def _namespace(self) -> uuid.UUID:
-        return uuid.UUID(bytes=derived(secret_of(self._service.settings), "backlog jobs")[:16])
+        return self._ids.of(uid, cycle)
 
     # --- pictures ---------------------------------------------------------------------------------------
 

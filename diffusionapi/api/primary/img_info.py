@@ -78,7 +78,9 @@ def _as_request(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _accepted(fields: dict[str, Any]) -> dict[str, Any]:
-    """Without those that no request may have: anybody may have written the text."""
+    """Those that `POST /txt2img` has and takes: pictures come by other APIs, too, and anybody may have
+    written the text."""
+    fields = {name: value for name, value in fields.items() if name in Txt2ImgRequest.model_fields}
     try:
         Txt2ImgRequest.model_validate(fields)
     except ValidationError as error:

@@ -55,6 +55,11 @@ def prepare(request: GenerationRequest, uploads: Uploads) -> Canvas | None:
         return None
     if request.hires is not None:
         raise BadRequest("hires", "a picture that starts from another has no second pass")
+    mask = request.source.mask
+    if request.tiling != "none" and mask is not None and mask.only_masked:
+        raise BadRequest(
+            "tiling", "the masked part alone has no edges that could fit; paint the whole, or do not tile"
+        )
     return _canvas(request.source, (request.width, request.height), uploads)
 
 

@@ -22,12 +22,13 @@ from diffusionapi.engine.upscalers.latent import PIXELS_PER_CELL
 if TYPE_CHECKING:
     from PIL import Image
 
-    from diffusionapi.core.request import Fill, GenerationRequest
+    from diffusionapi.core.request import Fill
+    from diffusionapi.engine.control.acting import Acting
     from diffusionapi.engine.denoiser import Weights, Words
     from diffusionapi.engine.img2img.canvas import Canvas
-    from diffusionapi.engine.models.loaded import LoadedModel
     from diffusionapi.engine.samplers.sampler import Ask
     from diffusionapi.engine.samplers.schedules import Plan
+    from diffusionapi.engine.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,10 +63,12 @@ class Ground:
     canvas: Canvas | None = None
     """What is painted is set into it in the end."""
 
-    def call(self, weights: Weights, ask: Ask, words: Words, guidance: float) -> Call:
+    def call(
+        self, weights: Weights, ask: Ask, words: Words, guidance: float, controls: tuple[Acting, ...] = ()
+    ) -> Call:
         x = self.around.question(ask.x, ask.sigma) if self.around else ask.x
         channels = self.channels if weights.model.paints_holes else None
-        return Call(weights, x, ask.sigma, words, guidance, channels)
+        return Call(weights, x, ask.sigma, words, guidance, channels, controls)
 
     def answered(self, denoised: Tensor) -> Tensor:
         return self.around.answer(denoised) if self.around else denoised
@@ -74,27 +77,26 @@ class Ground:
         return self.around.joined(latents) if self.around else latents
 
 
-def bare(model: LoadedModel, size: tuple[int, int]) -> Ground:
+def bare(scene: Scene, size: tuple[int, int]) -> Ground:
     """For a picture of this size that starts from noise, or from a picture that may change everywhere."""
-    if not model.paints_holes:
+    if not scene.model.paints_holes:
         return Ground()
     width, height = size
-    grey = autoencoder.encode_pixels(model, torch.zeros(3, height, width))
+    grey = autoencoder.encode_pixels(scene.coder, torch.zeros(3, height, width), scene.request.tiling)
     return Ground(torch.cat([torch.ones_like(grey[:1]), grey]))
 
 
-def begin(
-    request: GenerationRequest, model: LoadedModel, canvas: Canvas, planned: Plan, noise: Tensor
-) -> tuple[Tensor, Ground]:
+def begin(scene: Scene, canvas: Canvas, planned: Plan, noise: Tensor) -> tuple[Tensor, Ground]:
     """The first latents of a picture on a canvas, and their ground."""
-    latents = autoencoder.encode(model, canvas.picture)
+    request = scene.request
+    latents = autoencoder.encode(scene.coder, canvas.picture, request.tiling)
     asked = request.source.mask if request.source else None
     if asked is None or canvas.mask is None:
-        return planned.start(noise, latents), replace(bare(model, canvas.picture.size), canvas=canvas)
+        return planned.start(noise, latents), replace(bare(scene, canvas.picture.size), canvas=canvas)
     hole = _hole(canvas.mask, latents)
     start = planned.start(noise, _filled(latents, hole, noise, asked.fill))
-    if model.paints_holes:
-        return start, Ground(_channels(model, canvas.picture, canvas.mask), canvas=canvas)
+    if scene.model.paints_holes:
+        return start, Ground(_channels(scene, canvas.picture, canvas.mask), canvas=canvas)
     around = Around(latents, hole, noise, request.sampler in WITH_TIMESTEPS)
     return start, Ground(around=around, canvas=canvas)
 
@@ -116,10 +118,10 @@ def _filled(latents: Tensor, hole: Tensor, noise: Tensor, fill: Fill) -> Tensor:
             return latents
 
 
-def _channels(model: LoadedModel, picture: Image.Image, mask: Image.Image) -> Tensor:
+def _channels(scene: Scene, picture: Image.Image, mask: Image.Image) -> Tensor:
     hole = torch.from_numpy(np.asarray(mask) > 255 / 2)[None]
     pixels = autoencoder.pixels(picture).masked_fill(hole, 0)
-    known = autoencoder.encode_pixels(model, pixels)
+    known = autoencoder.encode_pixels(scene.coder, pixels, scene.request.tiling)
     height, width = (side // PIXELS_PER_CELL for side in hole.shape[-2:])
     cells = functional.interpolate(hole[None].float(), size=(height, width))[0]
     return torch.cat([cells.to(known.device), known])

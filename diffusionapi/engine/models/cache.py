@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import torch
 
 from diffusionapi.engine.memory import give_back
 from diffusionapi.engine.models.hashes import Stamp, stamp_of, weight_files
+from diffusionapi.engine.models.loaded import Resident
 from diffusionapi.weights.inspection import inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from diffusionapi.engine.models.loaded import LoadedModel
 
 _CPU = torch.device("cpu")
+
+
+R = TypeVar("R", bound=Resident)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[R]):
+    """A sort of thing beside models that is kept with them: how it is loaded, how many weights it has, and by
+    which files it is known."""
+
+    load: Callable[[Path], R]
+    parameters: Callable[[Path], int]
+    files: Callable[[Path], Sequence[Path]]
 
 
 class ModelCache:
@@ -36,30 +51,34 @@ class ModelCache:
         device_bytes: int,
         host_bytes: int = 0,
     ) -> None:
-        self._load = load
+        self._models = Kind(load, _parameters, weight_files)
         self._device = device
         self._value_bytes = dtype.itemsize
         self._device_bytes = device_bytes
         self._host_bytes = 0 if device == _CPU else host_bytes
-        self._on_device: OrderedDict[Path, LoadedModel] = OrderedDict()
-        self._on_host: OrderedDict[Path, LoadedModel] = OrderedDict()
+        self._on_device: OrderedDict[Path, Resident] = OrderedDict()
+        self._on_host: OrderedDict[Path, Resident] = OrderedDict()
         self._stamps: dict[Path, Stamp] = {}
 
     def get(self, path: Path, keep: Collection[Path] = ()) -> LoadedModel:
         """The model, loaded if need be (anew if its file was replaced); others make room, but not `keep`."""
-        stamp = stamp_of(weight_files(path))
+        return self.fetch(self._models, path, keep)
+
+    def fetch(self, kind: Kind[R], path: Path, keep: Collection[Path] = ()) -> R:
+        """The same for something of another kind; whatever lies at a path is always of one kind."""
+        stamp = stamp_of(kind.files(path))
         if self._stamps.get(path, stamp) != stamp:
             self.evict(path)
         if path in self._on_device:
             self._on_device.move_to_end(path)
-            return self._on_device[path]
-        model = self._on_host.pop(path, None)
-        size = model.bytes if model else inspect(path, pickles=True).parameters * self._value_bytes
+            return cast("R", self._on_device[path])
+        model = cast("R | None", self._on_host.pop(path, None))
+        size = model.bytes if model else kind.parameters(path) * self._value_bytes
         self._make_room(size, keep)
         if model:
             model.to(self._device)
         else:
-            model = self._load(path)
+            model = kind.load(path)
         self._on_device[path] = model
         self._stamps[path] = stamp
         return model
@@ -104,3 +123,7 @@ class ModelCache:
             del model
             self._stamps.pop(path)
         give_back()
+
+
+def _parameters(path: Path) -> int:
+    return inspect(path, pickles=True).parameters

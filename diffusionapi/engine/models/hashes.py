@@ -1,4 +1,4 @@
-"""Model hashes as A1111 shows them: sha256 of the weights, first 10 hex digits, computed once per file."""
+"""Hashes of models and VAEs as A1111 shows them: 10 hex digits of the sha256, computed once per file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffusionapi import files
 from diffusionapi.errors import StorageUnavailable
-from diffusionapi.weights import folders
+from diffusionapi.weights import folders, vaes
 from diffusionapi.weights.places import resolve
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ class Hashes:
 
     def of(self, path: Path) -> str:
         """The short hash of a model; reads all of its weights unless they are known and unchanged."""
-        weights = weight_files(path)
+        return self._of(weight_files(path))
+
+    def of_vae(self, path: Path) -> str:
+        return self._of(vaes.weight_files(path, half=True, pickles=True))
+
+    def _of(self, weights: Sequence[Path]) -> str:
         key = str(weights[0].absolute())
         stamp = stamp_of(weights)
         if key not in self._known:

@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from diffusionapi.engine.models.hashes import Hashes
 from diffusionapi.engine.models.loaded import LoadedModel
 from diffusionapi.engine.models.noise_levels import alphas_cumprod
-from diffusionapi.engine.models.sources import Source, open_source
+from diffusionapi.engine.models.sources import Parts, open_source
 from diffusionapi.engine.models.weights import fitted, placed, size_of
 from diffusionapi.weights.families import TEXT_ENCODERS
 from diffusionapi.weights.inspection import inspect
@@ -45,9 +45,9 @@ def load(
     found = inspect(path, pickles=allow_pickles)
     source = open_source(found, half=dtype != torch.float32, pickles=allow_pickles)
     encoders = TEXT_ENCODERS[found.family]
-    unet = _part(source, "unet", device, dtype, channels_last=channels_last)
-    vae = _part(source, "vae", device, vae_dtype(found.family, dtype), channels_last=channels_last)
-    text_encoders = [_part(source, one.folder, device, dtype, one) for one in encoders]
+    unet = part(source, "unet", device, dtype, channels_last=channels_last)
+    vae = part(source, "vae", device, vae_dtype(found.family, dtype), channels_last=channels_last)
+    text_encoders = [part(source, one.folder, device, dtype, one) for one in encoders]
     return LoadedModel(
         name=path.stem if path.is_file() else path.name,
         path=found.path,
@@ -73,8 +73,8 @@ def vae_dtype(family: Family, dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if half_fails else dtype
 
 
-def _part(
-    source: Source,
+def part(
+    source: Parts,
     component: str,
     device: torch.device,
     dtype: torch.dtype,
@@ -82,6 +82,7 @@ def _part(
     *,
     channels_last: bool = False,
 ) -> Any:
+    """One component of a source: a module in eval mode, without gradients."""
     with init_empty_weights(include_buffers=False):
         module = build(source.config(component), component, encoder)
     take = source.tensors(component)

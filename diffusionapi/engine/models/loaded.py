@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diffusionapi.weights.families import HOLE_CHANNELS
 
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 
     from diffusionapi.engine.models.hashes import Hashes
     from diffusionapi.weights.families import Family, Prediction
+
+
+class Resident(Protocol):
+    """What takes a place in memory, and can be moved."""
+
+    device: torch.device
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def modules(self) -> list[nn.Module]: ...
+
+    def to(self, device: torch.device) -> None: ...
 
 
 @dataclass(eq=False, slots=True)

@@ -20,7 +20,7 @@ from diffusionapi.engine.models.weights import size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from diffusionapi.engine.models.loaded import LoadedModel
+    from diffusionapi.engine.models.loaded import Resident
     from diffusionapi.settings import Settings
 
 LARGEST_PIECE = 256 * 2**20
@@ -52,8 +52,8 @@ class Stage:
     def here(self) -> Piece | None:
         return self._here() if self._here else None
 
-    def take(self, model: LoadedModel) -> None:
-        """From now on the model's weights, which are in main memory, are on the device only while called."""
+    def take(self, model: Resident) -> None:
+        """From now on its weights, which are in main memory, are on the device only while called."""
         pin = self.device.type == "cuda" and model.bytes < psutil.virtual_memory().available * _PINNED_SHARE
         for part in model.modules:
             for module in pieces(part, self._largest):
@@ -99,8 +99,9 @@ class Piece(ModelHook):  # type: ignore[misc]
 
     def come(self, device: torch.device) -> None:
         ahead = device.type == "cuda"
-        for name, one in self._waiting.items():
-            self._put(name, _still(one.to(device, non_blocking=ahead)))
+        with torch.inference_mode(False):  # what is made in that mode can never be learnt on
+            for name, one in self._waiting.items():
+                self._put(name, _still(one.to(device, non_blocking=ahead)))
 
     def leave(self) -> None:
         """Nothing is copied: weights never change, since LoRAs add to answers."""

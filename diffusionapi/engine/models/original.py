@@ -86,6 +86,27 @@ def unet(config: Config) -> Callable[[str], Origin]:
     return _by_prefix(UNET, origins)
 
 
+def controlnet(config: Config, prefix: str) -> Callable[[str], Origin]:
+    """Origins of a ControlNet: the first half of a UNet, what reads the picture, and what leads out of it."""
+    origins = {ours: theirs for ours, theirs in _UNET_ENDS.items() if not theirs.startswith("out.")}
+    _resnet(origins, "mid_block.resnets.0", "middle_block.0")
+    _resnet(origins, "mid_block.resnets.1", "middle_block.2")
+    kinds, layers = config["down_block_types"], config["layers_per_block"]
+    _down_blocks(origins, kinds, layers)
+    origins["controlnet_mid_block"] = "middle_block_out.0"
+    for number in range(len(kinds) * (layers + 1)):
+        origins[f"controlnet_down_blocks.{number}"] = f"zero_convs.{number}.0"
+    convolutions = 2 * (len(config["conditioning_embedding_out_channels"]) - 1)
+    for number in range(convolutions):  # every other one of the original's is an activation
+        origins[f"{_HINT}.blocks.{number}"] = f"input_hint_block.{2 + 2 * number}"
+    origins[f"{_HINT}.conv_in"] = "input_hint_block.0"
+    origins[f"{_HINT}.conv_out"] = f"input_hint_block.{2 + 2 * convolutions}"
+    return _by_prefix(prefix, origins)
+
+
+_HINT = "controlnet_cond_embedding"
+
+
 def _down_blocks(origins: Origins, kinds: list[str], layers: int) -> None:
     number = 1
     for level, kind in enumerate(kinds):

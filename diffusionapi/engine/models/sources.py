@@ -28,7 +28,7 @@ _OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "
 """How the VAEs of 2022 name what is now …"""
 
 
-class Source(Protocol):
+class Parts(Protocol):
     """`component` is a folder of the diffusers layout: unet, vae, text_encoder, text_encoder_2."""
 
     path: Path
@@ -36,6 +36,10 @@ class Source(Protocol):
     def config(self, component: str) -> Config: ...
 
     def tensors(self, component: str) -> Callable[[str], Tensor]: ...
+
+
+class Source(Parts, Protocol):
+    """Of a whole model."""
 
     def tokenizer(self, encoder: TextEncoder) -> Any: ...
 
@@ -58,7 +62,7 @@ class Folder:
     def tensors(self, component: str) -> Callable[[str], Tensor]:
         files = folders.weight_files(self.path / component, half=self._half, pickles=self._pickles)
         weights = Weights(files)
-        return lambda name: weights.first(_spellings(component, name))
+        return lambda name: weights.first(spellings(component, name))
 
     def tokenizer(self, encoder: TextEncoder) -> Any:
         return read_tokenizer(self.path / encoder.tokenizer, encoder)
@@ -67,7 +71,8 @@ class Folder:
         return folders.read_config(self.path / folders.SCHEDULER)
 
 
-def _spellings(component: str, name: str) -> list[str]:
+def spellings(component: str, name: str) -> list[str]:
+    """How folders of whatever age name a tensor."""
     if component.startswith("text_encoder"):
         return [f"text_model.{name}", name]
     old = name

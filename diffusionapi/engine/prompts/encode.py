@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffusionapi.engine.prompts.chunks import Batch, Names
-    from diffusionapi.engine.prompts.embeddings import Embedding
+    from diffusionapi.engine.prompts.embeddings import Embedding, EmbeddingFile
     from diffusionapi.engine.prompts.parse import Piece
 
     _Output = tuple[Tensor, Tensor | None]
@@ -110,17 +110,26 @@ class PromptEncoder:
     def encode(self, text: str) -> Encoded:
         """One prompt at one step: emphasis, BREAK and embeddings are read, nothing else."""
         sections = parse.sections(text)
-        files = self._embeddings.mentioned("".join(words for one in sections for words, _ in one))
+        files = self._mentioned(sections)
         key = (*self._key, tuple(files), text)
         found = self._cache.get(key)
         if found is None:
-            widths = {one.slot: one.width for one in self._encoders}
-            fitting = [one for one in (file.read() for file in files) if one.fits(widths)]
-            found = self._encode(sections, fitting)
+            with torch.no_grad():
+                found = self._encode(sections, files)
             self._cache.put(key, found)
         return found
 
-    def _encode(self, sections: list[list[Piece]], embeddings: list[Embedding]) -> Encoded:
+    def encode_anew(self, text: str) -> Encoded:
+        """The same for text encoders that learn: nothing is kept, and gradients find the way back to them."""
+        sections = parse.sections(text)
+        return self._encode(sections, self._mentioned(sections))
+
+    def _mentioned(self, sections: list[list[Piece]]) -> list[EmbeddingFile]:
+        return self._embeddings.mentioned("".join(words for one in sections for words, _ in one))
+
+    def _encode(self, sections: list[list[Piece]], files: list[EmbeddingFile]) -> Encoded:
+        widths = {one.slot: one.width for one in self._encoders}
+        embeddings = [one for one in (file.read() for file in files) if one.fits(widths)]
         parts = [one.encode(sections, embeddings) for one in self._encoders]
         context = torch.cat([part for part, _ in parts], dim=-1).flatten(0, 1)
         pooled = parts[-1][1]
@@ -157,7 +166,6 @@ class _TextEncoder:
         ]
         return torch.cat([context for context, _ in parts]), parts[0][1]
 
-    @torch.no_grad()
     def _run(self, chunks: Batch) -> _Output:
         by_layer = self._layer > 1 or not self._normed
         with _replaced(self._encoder.get_input_embeddings(), chunks.vectors):

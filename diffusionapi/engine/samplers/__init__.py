@@ -1,1 +1,1 @@
-"""The sixteen samplers, their schedules and their noise. Nothing here knows networks, guidance or jobs."""
+"""The samplers, their schedules and their noise. Nothing here knows networks, guidance or jobs."""

@@ -1,4 +1,4 @@
-"""Heun and DPM2: the slope is looked up a second time further on, the last step is Euler's."""
+"""Heun, DPM2 and DPM2 a: the slope is looked up a second time further on, the last step is Euler's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from diffusionapi.engine.samplers.euler import towards
-from diffusionapi.engine.samplers.sampler import Ask, Noise, Steps
+from diffusionapi.engine.samplers.sampler import Ask, Noise, Steps, ancestral
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +38,21 @@ def dpm2(x: Tensor, plan: Plan, noise: Noise) -> Steps:  # noqa: ARG001
             halfway = towards(denoised, x, sigma, middle)
             denoised = yield Ask(halfway, middle)
             x = x + (halfway - denoised) * ((sigma_next - sigma) / middle)
+        else:
+            x = denoised
+    return x
+
+
+def dpm2_ancestral(x: Tensor, plan: Plan, noise: Noise) -> Steps:
+    """k-diffusion's sample_dpm_2_ancestral: DPM2 to a lower level, and back up with fresh noise."""
+    for sigma, sigma_next in pairwise(plan.sigmas):
+        denoised = yield Ask(x, sigma)
+        down, up = ancestral(sigma, sigma_next)
+        if sigma_next > 0:
+            middle = math.sqrt(sigma * down)
+            halfway = towards(denoised, x, sigma, middle)
+            denoised = yield Ask(halfway, middle)
+            x = x + (halfway - denoised) * ((down - sigma) / middle) + noise.next() * up
         else:
             x = denoised
     return x

@@ -1,10 +1,12 @@
-"""LMS and PLMS: one call a step, the slopes of up to four steps are combined (Adams-Bashforth)."""
+"""LMS, PLMS, IPNDM and DEIS: one call a step, the slopes of several steps are combined (Adams-Bashforth)."""
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from diffusionapi.engine.samplers.euler import towards
 from diffusionapi.engine.samplers.sampler import Ask, Noise, Steps
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ _FARTHEST = 30
 """How many times its predecessor's length a step of LMS may have. A cubic carried on further than that is
 rounding noise, magnified by the third power; it happens only on the way to 0 from hundreds of levels."""
 _ADAMS_BASHFORTH = {
+    1: (1.0,),
     2: (3 / 2, -1 / 2),
     3: (23 / 12, -16 / 12, 5 / 12),
     4: (55 / 24, -59 / 24, 37 / 24, -9 / 24),
@@ -53,6 +56,40 @@ def plms(x: Tensor, plan: Plan, noise: Noise) -> Steps:  # noqa: ARG001
             slope = (slopes[0] + (ahead - denoised) / sigma_next) / 2
         x = x + slope * (sigma_next - sigma)
     return x * plan.end_scale
+
+
+def ipndm(x: Tensor, plan: Plan, noise: Noise) -> Steps:  # noqa: ARG001
+    """The formula of PLMS, begun with fewer slopes (Zhang & Chen 2022, arXiv:2204.13902).
+
+    The weights are those for equal distances on any grid, and the last step is one like the others.
+    """
+    slopes: list[Tensor] = []
+    for sigma, sigma_next in pairwise(plan.sigmas):
+        denoised = yield Ask(x, sigma)
+        slopes = [(x - denoised) / sigma, *slopes][:_ORDER]
+        x = x + _combined(slopes, _ADAMS_BASHFORTH[len(slopes)]) * (sigma_next - sigma)
+    return x
+
+
+def deis(x: Tensor, plan: Plan, noise: Noise) -> Steps:  # noqa: ARG001
+    """Zhang & Chen 2022, order 2: the slope is the line, as log sigma goes, through the last two."""
+    before: tuple[float, Tensor] | None = None
+    for sigma, sigma_next in pairwise(plan.sigmas):
+        denoised = yield Ask(x, sigma)
+        slope = (x - denoised) / sigma
+        if before is None or sigma_next == 0:
+            x = towards(denoised, x, sigma, sigma_next)
+        else:
+            newest = _share_of_newest(before[0], sigma, sigma_next)
+            x = x + _combined((slope, before[1]), (newest, sigma_next - sigma - newest))
+        before = sigma, slope
+    return x
+
+
+def _share_of_newest(before: float, sigma: float, sigma_next: float) -> float:
+    """The line, as the logarithm goes, that is 1 at `sigma` and 0 at `before`, integrated over the step."""
+    end = sigma_next * (math.log(sigma_next / before) - 1)
+    return (end - sigma * (math.log(sigma / before) - 1)) / math.log(sigma / before)
 
 
 def _combined(slopes: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -6,7 +6,7 @@ Schedules and their tails follow AUTOMATIC1111 (A1111 below).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from diffusionapi.core.sampling import FEWEST_STEPS, check_steps
@@ -28,11 +28,13 @@ __all__ = [
     "steps_of",
 ]
 
-CALLS_A_STEP = dict.fromkeys(("Heun", "DPM2", "DPM++ 2S a", "DPM++ SDE", "DPM++ SDE Karras"), 2)
+CALLS_A_STEP = dict.fromkeys(("Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ SDE", "DPM++ SDE Karras"), 2)
 CALLS_A_STEP["DPM adaptive"] = 3
 """Of the samplers that need more than one."""
 WITH_TIMESTEPS = ("DDIM", "PLMS", "UniPC")
-"""The samplers that go by a list of timesteps, and not by a schedule of noise levels."""
+"""A1111's samplers of timesteps: they begin and end where variance is preserved, and stop before 0."""
+_DISTILLED = 50
+"""Timesteps, evenly spaced, that latent consistency models were taught on."""
 _MOST_LEVELS = 50_000
 """Bounds the schedule that a second pass of nearly no strength is the tail of."""
 
@@ -57,6 +59,8 @@ class Plan:
     end_scale: float = 1.0
     told: tuple[float, ...] = ()
     """What the network is told the levels are, where that differs from `sigmas`."""
+    timesteps: tuple[int, ...] = ()
+    """Those of the levels, for a sampler that goes by them."""
 
     def start(self, noise: Tensor, image: Tensor | None = None) -> Tensor:
         """The first latents from unit noise, and for img2img from an encoded picture."""
@@ -79,6 +83,7 @@ class _Wanted:
     """How many the schedule is made for."""
     tail: int | None = None
     """Which part of it is run: A1111's t_enc, None for the whole."""
+    strength: float = 1.0
 
     def cut(self, levels: list[float]) -> list[float]:
         """The lowest `tail` + 1 levels.
@@ -109,12 +114,12 @@ def img2img_plan(
     schedule so that the tail itself has `steps`. Strength 0 leaves a second pass nothing to do.
     """
     check_steps(sampler, steps, "steps")
-    strength = min(strength, 0.999)
+    short_of_all = min(strength, 0.999)
     if not fixed_steps:
-        wanted = _Wanted(sampler, schedule, steps, int(strength * steps))
+        wanted = _Wanted(sampler, schedule, steps, int(short_of_all * steps), strength)
     elif strength > 0:
-        length = max(min(int(steps / strength), _MOST_LEVELS), steps)
-        wanted = _Wanted(sampler, schedule, length, steps - 1)
+        length = max(min(int(steps / short_of_all), _MOST_LEVELS), steps)
+        wanted = _Wanted(sampler, schedule, length, steps - 1, strength)
     else:
         limits = (table.sigma_min, table.sigma_max)
         return Plan(sigmas=(table.sigma_min,), calls=0, noise_scale=0.0, limits=limits)
@@ -123,7 +128,7 @@ def img2img_plan(
 
 def _on_grid(wanted: _Wanted, table: NoiseTable) -> Plan:
     """The levels of a schedule and then 0."""
-    spare = wanted.sampler == "DPM2"  # made for one step more, and then the lowest level is left out
+    spare = wanted.sampler.startswith("DPM2")  # made for one step more, and then the lowest level is left out
     levels = GRIDS[wanted.schedule](table, wanted.steps + spare)
     levels = levels[: len(levels) - spare]
     sigmas = (*wanted.cut(levels), 0.0)
@@ -170,6 +175,30 @@ def _unipc(wanted: _Wanted, table: NoiseTable) -> Plan:
     return _variance_preserving(sigmas, count, noised, table, told)
 
 
+def _ddpm(wanted: _Wanted, table: NoiseTable) -> Plan:
+    """As many of the timesteps 1, 1 + k, 1 + 2k, … as there are steps, and then the picture.
+
+    k is less than 1 where there are more steps than timesteps. A single step starts at the top as elsewhere.
+    """
+    last, steps = len(table) - 1, wanted.steps
+    stride = len(table) // steps or len(table) / steps
+    timesteps = [min(1 + i * stride, last) for i in reversed(range(steps))] if steps > 1 else [last]
+    levels = wanted.cut([table.sigma(t) for t in timesteps])
+    noised = None if wanted.tail is None else levels[0]
+    return _variance_preserving((*levels, 0.0), len(levels), noised, table)
+
+
+def _lcm(wanted: _Wanted, table: NoiseTable) -> Plan:
+    """Of the timesteps that the model was taught those up to the strength: some, evenly spaced, or all."""
+    known, stride = max(int(_DISTILLED * wanted.strength), 1), len(table) // _DISTILLED
+    count = min(wanted.steps if wanted.tail is None else wanted.tail + 1, known)
+    timesteps = tuple((known - i * known // count) * stride - 1 for i in range(count))
+    levels = [table.sigma(t) for t in timesteps]
+    noised = None if wanted.tail is None else levels[0]
+    planned = _variance_preserving((*levels, 0.0), count, noised, table)
+    return replace(planned, timesteps=timesteps)
+
+
 def _is_short(wanted: _Wanted) -> bool:
     """Whether a tail has too few steps for its sampler; it is then run from the very level it is noised to.
 
@@ -209,5 +238,7 @@ _PLANNERS: dict[str, Callable[[_Wanted, NoiseTable], Plan]] = {
     "DDIM": _leading_timesteps,
     "PLMS": _leading_timesteps,
     "UniPC": _unipc,
+    "DDPM": _ddpm,
+    "LCM": _lcm,
 }
 """Sampler -> how its plan is made; those not named here follow the grid of their schedule."""

@@ -36,14 +36,7 @@ _DAMAGE = (KeyError, RuntimeError, ValueError, TypeError, AttributeError, Assert
 
 
 def load(path: Path, device: torch.device) -> Upscaler:
-    spandrel = import_spandrel()
-    weights = spandrel.canonicalize_state_dict(_weights(path))
-    try:
-        network = spandrel.ModelLoader().load_from_state_dict(weights)
-    except spandrel.UnsupportedModelError as error:
-        raise BrokenModel(path, "it is no upscaler of a known kind") from error
-    except _DAMAGE as error:
-        raise BrokenModel(path, f"its tensors do not fit together ({_first_line(error)})") from error
+    network = read(path)
     if getattr(network, "purpose", None) not in ("SR", "Restoration") or _channels(network) != (3, 3):
         raise BrokenModel(
             path, f"a network of the kind {network.architecture.name} does not upscale pictures"
@@ -51,6 +44,18 @@ def load(path: Path, device: torch.device) -> Upscaler:
     # Half and not bfloat16, whose eight bits are no more than those of the picture.
     dtype = torch.float16 if device.type != "cpu" and network.supports_half else torch.float32
     return _Network(network.to(device, dtype).eval(), device, dtype)
+
+
+def read(path: Path) -> Any:
+    """The network in a file, as spandrel describes it."""
+    spandrel = import_spandrel()
+    weights = spandrel.canonicalize_state_dict(_weights(path))
+    try:
+        return spandrel.ModelLoader().load_from_state_dict(weights)
+    except spandrel.UnsupportedModelError as error:
+        raise BrokenModel(path, "it is no network of a known kind") from error
+    except _DAMAGE as error:
+        raise BrokenModel(path, f"its tensors do not fit together ({_first_line(error)})") from error
 
 
 def _channels(network: Any) -> tuple[int, int]:
@@ -106,7 +111,7 @@ class _Network:
             total[place] += tile * fade
             weights[place] += fade
             yield (number + done / len(places)) / passes
-        return _to_picture(total / weights)
+        return _to_picture(total.div_(weights))
 
     @torch.inference_mode()
     def _run(self, tile: Tensor) -> Tensor:
@@ -143,5 +148,6 @@ def _to_tensor(picture: Image.Image) -> Tensor:
 
 
 def _to_picture(pixels: Tensor) -> Image.Image:
-    values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    """Of values that nobody needs any more: of a large picture they are gigabytes."""
+    values = pixels.clamp_(0, 1).mul_(255).round_().to(torch.uint8).permute(1, 2, 0).contiguous()
     return Image.fromarray(values.numpy())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from diffusionapi.core.request import Hires, Lora, Refiner, Source
+from diffusionapi.core.request import Hires, Lora, Refiner, Source, Upscale
 from diffusionapi.engine.picture_file import embed
 from diffusionapi.infotext.grammar import Facts, write
 from tests.factories import a_request
@@ -80,6 +80,22 @@ def test_the_request_is_accepted_as_it_is(idle_client: TestClient) -> None:
     text = write(a_request(sampler="DDIM", schedule="own"), Facts())
     request = ask(idle_client, a_file(text))["request"]
     assert idle_client.post("/txt2img", json=request).status_code == 200
+
+
+def test_the_request_has_only_fields_of_txt2img(idle_client: TestClient) -> None:
+    """What other APIs can ask for besides stands among the parameters only."""
+    plain = ask(idle_client, a_file(write(a_request(), Facts())))
+    more = a_request(
+        self_attention=0.75,
+        tiling="both",
+        vae="sharp",
+        upscale=Upscale("ESRGAN_4x", 2.0, faces=True),
+        translate=True,
+        blanking="blurred",
+    )
+    found = ask(idle_client, a_file(write(more, Facts())))
+    assert found["request"] == plain["request"]
+    assert '"upscaler": "ESRGAN_4x"' in found["parameters"]["Exact"]
 
 
 def test_how_a_picture_was_resized_is_told(idle_client: TestClient) -> None:

@@ -86,7 +86,7 @@ def test_the_document_is_there_in_yaml_too(client: TestClient) -> None:
 
 def test_the_server_says_what_it_can(client: TestClient) -> None:
     found = client.get("/capabilities").json()
-    assert found["dialects"] == ["primary", "tasks", "stream", "backlog"]
+    assert found["dialects"] == ["primary", "tasks", "stream", "backlog", "v3"]
     assert found["engine"] == "fake"
     assert "PLMS" in found["samplers"]
     assert found["safety"] == {"policy": "asked", "checker": False, "models": []}

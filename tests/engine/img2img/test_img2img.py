@@ -10,7 +10,7 @@ import torch
 
 from diffusionapi.core.events import Failed, Phase, Step
 from diffusionapi.core.request import Hires, Mask, Refiner, Source
-from diffusionapi.core.sampling import FEWEST_STEPS, SAMPLERS
+from diffusionapi.core.sampling import FEWEST_STEPS, SAMPLERS, resolve
 from diffusionapi.engine import autoencoder
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.engine.img2img.resizing import RESIZE
@@ -30,6 +30,7 @@ from tests.factories import a_request
 if TYPE_CHECKING:
     from PIL import Image
 
+    from diffusionapi.core.events import Sampled
     from diffusionapi.engine.denoiser import Call
     from diffusionapi.engine.engine import EngineEvent
     from diffusionapi.engine.running import DiffusionEngine
@@ -54,6 +55,12 @@ def source(
 def rendered(events: list[EngineEvent]) -> Rendered:
     assert isinstance(events[-1], Rendered), events[-1]
     return events[-1]
+
+
+def sampled(events: list[EngineEvent]) -> Sampled:
+    how = rendered(events).sampled
+    assert how is not None
+    return how
 
 
 def assert_same_outside(made: Image.Image, photo: Image.Image, box: tuple[int, int, int, int]) -> None:
@@ -96,8 +103,8 @@ def test_the_steps_are_those_of_a1111_and_no_others_are_told(
     )
     events = run(engine, it=request)["it"]
     assert len(asked) == calls
-    last = rendered(events)
-    assert (last.sampled.steps, last.sampled.notices) == (steps, ())
+    how = sampled(events)
+    assert (how.steps, how.notices) == (steps, ())
     told = [event for event in events if isinstance(event, Step)]
     assert {one.steps for one in told} == {steps}
     assert [one.fraction for one in told] == sorted(one.fraction for one in told)
@@ -118,7 +125,7 @@ def test_a_prompt_changes_at_its_share_of_the_steps_that_are_made(
 def test_every_sampler_makes_a_picture_at_every_strength(
     engine: DiffusionEngine, house: Settings, sampler: str, strength: float
 ) -> None:
-    schedule = "own" if sampler in ("DDIM", "PLMS", "UniPC", "DPM fast", "DPM adaptive") else "karras"
+    schedule = resolve(sampler, "karras", 20, sampler_field="", schedule_field="").schedule
     made = render(
         engine,
         model="sd1",
@@ -138,7 +145,7 @@ def test_a_strength_of_0_gives_the_source_without_a_look_at_it(
     events = run(engine, it=a_request(model="sd1", source=given))["it"]
     assert picture(events).tobytes() == PHOTO.tobytes()
     assert not asked
-    assert (rendered(events).sampled.steps, rendered(events).sampled.notices) == (0, ())
+    assert (sampled(events).steps, sampled(events).notices) == (0, ())
 
 
 def test_more_strength_changes_more(
@@ -167,7 +174,7 @@ def test_nothing_to_paint_ends_at_once_and_says_why(
     events = run(engine, it=a_request(model="sd1", source=source(house, 0.5, black)))["it"]
     assert not asked
     assert picture(events).tobytes() == PHOTO.tobytes()
-    assert rendered(events).sampled.notices == ("The mask has no white in it, so nothing was painted",)
+    assert sampled(events).notices == ("The mask has no white in it, so nothing was painted",)
 
 
 # --- company ---------------------------------------------------------------------------------------------

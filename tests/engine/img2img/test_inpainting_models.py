@@ -10,7 +10,6 @@ import torch
 
 from diffusionapi.core.request import Hires, Mask, Source
 from diffusionapi.engine import autoencoder
-from diffusionapi.engine.img2img.ground import bare
 from diffusionapi.engine.models.load import load
 from diffusionapi.errors import BrokenModel
 from diffusionapi.weights.families import HOLE_CHANNELS
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusionapi.engine.denoiser import Call
+    from diffusionapi.engine.running import DiffusionEngine
     from diffusionapi.settings import Settings
 
 CPU = torch.device("cpu")
@@ -69,11 +69,13 @@ def test_half_precision_files_are_read_too(folder: Path, tmp_path: Path) -> None
     assert load(half, CPU, torch.float16).paints_holes
 
 
-def test_ordinary_models_take_latents_alone(sd1_folder: Path) -> None:
+def test_ordinary_models_take_latents_alone(
+    sd1_folder: Path, engine: DiffusionEngine, asked: list[list[Call]]
+) -> None:
     assert inspect(sd1_folder).in_channels == 4
-    model = load(sd1_folder, CPU, torch.float32)
-    assert not model.paints_holes
-    assert bare(model, (64, 64)).channels is None
+    assert not load(sd1_folder, CPU, torch.float32).paints_holes
+    render(engine, model="sd1", steps=1)
+    assert [one.channels for one in chain(*asked)] == [None]
 
 
 @pytest.mark.parametrize(("channels", "kind"), [(5, "a depth model"), (8, "InstructPix2Pix"), (6, "unknown")])

@@ -64,8 +64,8 @@ def test_euler_is_of_first_order(schedule: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["karras", "exponential"])
-@pytest.mark.parametrize("sampler", ["Heun", "DPM++ 2M"])
-def test_heun_and_dpmpp_2m_are_of_second_order(sampler: str, schedule: str) -> None:
+@pytest.mark.parametrize("sampler", ["Heun", "DPM++ 2M", "DPM++ 2S", "DEIS"])
+def test_samplers_of_order_2_are_of_second_order(sampler: str, schedule: str) -> None:
     errors = [error_on_grid(sampler, schedule, steps) for steps in (40, 80, 160)]
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
     assert errors[1] / errors[2] == pytest.approx(4, rel=0.1)
@@ -79,7 +79,7 @@ def test_dpm2_is_good_but_held_back_by_the_level_it_leaves_out(schedule: str) ->
 
 
 @pytest.mark.parametrize("schedule", ["default", "karras", "exponential", "ddim"])
-@pytest.mark.parametrize("sampler", ["Euler", "Heun", "DPM2", "DPM++ 2M", "LMS"])
+@pytest.mark.parametrize("sampler", ["Euler", "Heun", "DPM2", "DPM++ 2M", "DPM++ 2S", "LMS", "DEIS", "IPNDM"])
 def test_all_schedules_lead_to_the_same_picture(sampler: str, schedule: str) -> None:
     if sampler == "LMS" and schedule in ("karras", "exponential"):
         steps, allowed = 100, 5e-3  # its last step carries a cubic far beyond its levels

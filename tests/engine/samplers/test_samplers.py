@@ -95,7 +95,11 @@ def test_hardly_any_strength_leaves_the_picture_nearly_as_it_is(sampler: str) ->
 
 @pytest.mark.parametrize("schedule", ["default", "karras", "exponential", "ddim"])
 @pytest.mark.parametrize(
-    "sampler", ["Euler", "Euler a", "Heun", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE", "LMS"]
+    "sampler",
+    [
+        *("Euler", "Euler a", "Heun", "LMS", "DEIS", "IPNDM"),
+        *("DPM++ 2S a", "DPM++ 2S", "DPM++ 2M", "DPM++ 2M SDE", "DPM++ SDE"),
+    ],
 )
 def test_a_single_step_is_the_prediction_from_pure_noise(sampler: str, schedule: str) -> None:
     latents, asked = render(sampler, plan(sampler, schedule, 1, TABLE))

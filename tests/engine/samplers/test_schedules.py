@@ -17,7 +17,7 @@ from tests.engine.samplers import problem
 TABLE = problem.table()
 STEPS = (1, 2, 3, 4, 5, 6, 7, 13, 20, 25, 30, 50, 99, 100, 150)
 STRENGTHS = (0.01, 0.05, 0.1, 0.25, 0.35, 0.5, 0.7, 0.75, 0.99, 1.0)
-SECOND_ORDER = ("Heun", "DPM2", "DPM++ 2S a", "DPM++ SDE")
+SECOND_ORDER = ("Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ SDE")
 
 
 def combinations() -> list[tuple[str, str]]:

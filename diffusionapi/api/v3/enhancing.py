@@ -1,0 +1,26 @@
+"""Words that are added to prompts, unless a request says no."""
+
+from __future__ import annotations
+
+_WANTED = "highly detailed, sharp focus, balanced composition, fine texture, soft natural light"
+_UNWANTED = (
+    "blurry, low quality, jpeg artefacts, watermark, signature, text, cropped, deformed, bad anatomy, "
+    "extra limbs, extra fingers"
+)
+
+
+def enhanced(prompt: str, negative_prompt: str) -> tuple[str, str]:
+    """Both with the words that they do not hold already; a prompt that says nothing stays so."""
+    return _with(prompt, _WANTED) if prompt.strip() else prompt, _with(negative_prompt, _UNWANTED)
+
+
+def _with(prompt: str, words: str) -> str:
+    said = prompt.casefold()
+    new = [one for one in words.split(", ") if one not in said]
+    return joined(prompt, *new)
+
+
+def joined(*parts: str) -> str:
+    """With commas between those that say something."""
+    said = [part.strip().strip(",").strip() for part in parts]
+    return ", ".join(one for one in said if one)

@@ -1,0 +1,1 @@
+"""Faces in pictures: found, painted anew, and set back."""

@@ -1,0 +1,1 @@
+"""Prompts in any language, told in English by models that are installed."""

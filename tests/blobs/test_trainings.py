@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffusionapi.blobs.trainings import Trainings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffusionapi.settings import Settings
+
+BAD = ["", ".", "..", "../models", "a/b", ".hidden", "a" * 200]
+
+
+@pytest.fixture
+def loras(settings: Settings) -> Path:
+    return settings.path(settings.loras_dir)
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Path:
+    return settings.path(settings.trainings_dir)
+
+
+def test_a_lora_is_in_its_folder_which_need_not_be_there_before(settings: Settings, loras: Path) -> None:
+    trainings = Trainings(settings)
+    for content in (b"first", b"second"):
+        trainings.put("a-dog", content)
+        assert (loras / "a-dog.safetensors").read_bytes() == content
+    assert len(list(loras.iterdir())) == 1
+
+
+def test_what_a_training_left_is_removed_and_nothing_else(
+    settings: Settings, loras: Path, folder: Path
+) -> None:
+    trainings = Trainings(settings)
+    for name in ("a-dog", "a-dog2"):
+        (folder / name / "deep").mkdir(parents=True)
+        trainings.put(name, name.encode())
+        (loras / f".{name}.safetensors.x1y2").touch()  # of a writer that was killed
+    (loras / ".gitkeep").touch()
+    assert trainings.kept() == {"a-dog", "a-dog2"}
+    trainings.clear("a-dog")
+    trainings.clear("a-dog")
+    assert trainings.kept() == {"a-dog2"}
+    assert {one.name for one in loras.iterdir()} == {
+        "a-dog.safetensors",
+        "a-dog2.safetensors",
+        ".a-dog2.safetensors.x1y2",
+        ".gitkeep",
+    }
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_name_reaches_nothing_outside_of_the_folders(
+    settings: Settings, loras: Path, folder: Path, name: str
+) -> None:
+    (folder / "a-dog").mkdir(parents=True)
+    trainings = Trainings(settings)
+    trainings.clear(name)
+    assert (folder / "a-dog").is_dir()
+    with pytest.raises(ValueError, match="no name"):
+        trainings.put(name, b"x")
+    assert not loras.exists()
+
+
+def test_without_a_folder_nothing_is_kept(settings: Settings) -> None:
+    assert Trainings(settings).kept() == set()
