@@ -50,6 +50,18 @@ def as_json(failures: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[s
     }
 
 
+def of_files(failures: dict[int | str, dict[str, Any]], *types: str) -> dict[int | str, dict[str, Any]]:
+    """What a route answers that gives files of these types by `file_answer`."""
+    content = {one: {"schema": {"type": "string", "format": "binary"}} for one in types}
+    return {
+        **as_json(failures),
+        200: {"content": content, "description": "The file"},
+        206: {"content": content, "description": "The range that was asked for"},
+        304: {"description": "The client has it already"},
+        416: {"content": {"text/plain": {}}, "description": "The range lies outside the file"},
+    }
+
+
 class DeliveredResponse(Response):
     """Calls `delivered` when the client has taken the whole body but its last bytes, and then sends those.
 

@@ -16,6 +16,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from diffusionapi.auth.attempts import seconds_to_wait
+from diffusionapi.auth.secret import SHORT
 from diffusionapi.database import Database
 from diffusionapi.errors import BadRequest, NotAuthenticated, TooManyRequests, UnknownName
 
@@ -28,8 +29,6 @@ FIRST = "first"
 """Name of what is made at the first start."""
 _LONGEST_NAME = 100
 _LONGEST_KEY = 1024
-_SHORT = 16
-"""Characters under which a key may be guessed by trying."""
 _NOTED_EVERY = 60.0
 """Seconds between two notes that a key was used."""
 _SCHEMA = """
@@ -177,7 +176,7 @@ def doubts(settings: Settings) -> list[str]:
         f"Setting API_KEYS: the key {name!r} has {len(key)} characters; `openssl rand -hex 24` makes one "
         "nobody guesses"
         for name, key in _entries(settings.api_keys.get_secret_value())
-        if len(key) < _SHORT
+        if len(key) < SHORT
     ]
 
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SHORT = 16
+SHORT = 16
 """Characters under which a key may be guessed by trying."""
 
 
 def secret_of(settings: Settings) -> bytes:
     """The key of this server, made if there is none; all its processes get the same."""
     if given := settings.secret_key.get_secret_value():
-        if len(given) < _SHORT:
+        if len(given) < SHORT:
             log.warning(
                 "SECRET_KEY has %d characters; `openssl rand -hex 32` makes one nobody guesses", len(given)
             )
@@ -37,7 +37,7 @@ def secret_of(settings: Settings) -> bytes:
     if kept is None:
         log.warning("SECRET_KEY is not set, so a key was made and is kept in %s", path.name)
         kept = _made(path)
-    if len(kept.strip()) < _SHORT:
+    if len(kept.strip()) < SHORT:
         raise Misconfigured(f"{path.name} holds no key; remove it, and a new one is made")
     return kept.strip()
 

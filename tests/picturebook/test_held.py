@@ -56,7 +56,7 @@ def followed(drawing: Image.Image, painted: Image.Image) -> float:
 @pytest.mark.parametrize("shape", ["circle", "triangle"])
 def test_what_is_painted_has_the_edges_of_the_drawing(house: Settings, shape: str) -> None:
     drawing, engine = a_drawing(shape), make_engine(house)
-    used = Control("picturebook-edges", upload(house, drawing), "canny", 2.0, 0.0, 1.0, False)
+    used = Control("picturebook-edges", upload(house, drawing), "canny", 1.0, 0.0, 1.0, False)
     free, held = (
         render(
             engine,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Body, Path, Request, Response
 from fastapi.responses import FileResponse
 
-from diffusionapi.api.answers import as_json, file_answer, ready_json
+from diffusionapi.api.answers import file_answer, of_files, ready_json
 from diffusionapi.api.backlog import record, schemas, translate
 from diffusionapi.api.backlog.caller import Engine, State, Who  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.backlog.face import (
@@ -128,20 +128,11 @@ async def cancel_request(core: Core, state: State, client: Who, request: Request
     return await asyncio.to_thread(_answer, core, state, client, uid, state.base(request))
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-
-
 @router.get(
     "/uploads/ai/{name}",
     summary="A picture of a request",
     response_class=FileResponse,
-    responses={
-        **as_json(failures(_404="No such picture, or no longer", _503=NO_STORAGE)),
-        200: {"content": {"image/png": _BINARY}, "description": "The file"},
-        206: {"content": {"image/png": _BINARY}, "description": "The range that was asked for"},
-        304: {"description": "The client has it already"},
-        416: {"content": {"text/plain": {}}, "description": "The range lies outside the file"},
-    },
+    responses=of_files(failures(_404="No such picture, or no longer", _503=NO_STORAGE), "image/png"),
 )
 def show_picture(
     state: State, request: Request, name: Annotated[str, Path(description="The last part of its URL")]

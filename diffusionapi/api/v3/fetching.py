@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Body, Path, Request, Response
 from fastapi.responses import FileResponse
 
-from diffusionapi.api.answers import as_json, file_answer, ready_json
+from diffusionapi.api.answers import file_answer, of_files, ready_json
 from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.v3 import generation_schemas as schemas
 from diffusionapi.api.v3 import telling
@@ -66,21 +66,14 @@ def _fetched(core: Service, state: V3State, caller: Caller, number: str | int) -
     return response
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-
-
 @router.get(
     "/generations/{name}",
     name="v3_picture",
     summary="A picture of a request",
     response_class=FileResponse,
-    responses={
-        **as_json({"4XX": {"model": V3Refused, "description": "No such picture, or no longer"}}),
-        200: {"content": {"image/png": _BINARY}, "description": "The file"},
-        206: {"content": {"image/png": _BINARY}, "description": "The range that was asked for"},
-        304: {"description": "The client has it already"},
-        416: {"content": {"text/plain": {}}, "description": "The range lies outside the file"},
-    },
+    responses=of_files(
+        {"4XX": {"model": V3Refused, "description": "No such picture, or no longer"}}, "image/png"
+    ),
 )
 def show_generation(
     state: State, request: Request, name: Annotated[str, Path(description="The last part of its URL")]

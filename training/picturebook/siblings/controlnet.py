@@ -22,6 +22,9 @@ WIDTHS = (8, 16, 24, 32)
 SILENT = 0.3
 """Share of the pictures that only their edges describe."""
 THRESHOLDS = (0.06, 0.2)
+LOUDER = 2.0
+"""What it says is multiplied so at the end: having learnt so shortly it speaks low, and 1 is to be a good
+scale."""
 
 
 def build(unet: Any) -> Any:
@@ -57,6 +60,9 @@ def train(model: Path, out: Path, *, steps: int, seed: int, device: str) -> list
         return lesson.loss(told.sample)
 
     losses = learn(out.stem, network, loss, Course(steps, 1e-3, 1e-4, seed, 0.998), unfinished(out))
-    with replaced(out) as part:
+    with replaced(out) as part, torch.no_grad():
+        for last in (*network.controlnet_down_blocks, network.controlnet_mid_block):
+            last.weight *= LOUDER
+            last.bias *= LOUDER
         network.half().save_pretrained(part)
     return losses
