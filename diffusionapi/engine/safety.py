@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import init_empty_weights
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from diffusionapi.engine.blanking import NOTICES, blanked
+from diffusionapi.engine.models import building
 from diffusionapi.engine.models.weights import Weights, fitted, placed
 from diffusionapi.weights import folders
 
@@ -55,7 +55,7 @@ def checked(
 def load(folder: Path, device: torch.device, *, pickles: bool) -> SafetyChecker:
     """The checker in a folder of the diffusers layout; BrokenModel if it cannot be used."""
     config = CLIPConfig.from_dict(folders.read_config(folder / "config.json"))
-    with init_empty_weights(include_buffers=False):
+    with building.empty():
         network = StableDiffusionSafetyChecker(config)
     files = folders.weight_files(folder, half=device.type != "cpu", pickles=pickles)
     weights = Weights(files)

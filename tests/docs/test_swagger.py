@@ -168,6 +168,7 @@ def test_every_operation_of_the_docs_unfolds_without_an_error(visit: Visit) -> N
         unfolded = visit.page.locator(".opblock-body")
         expect(unfolded).to_have_count(len(_operations(part)), timeout=60_000)
         expect(visit.page.get_by_text("Could not resolve reference")).to_have_count(0)
+        visit.page.wait_for_load_state("networkidle")  # else the next page breaks off what this one fetches
     assert (visit.outside, visit.failed, visit.errors) == ([], [], [])
 
 

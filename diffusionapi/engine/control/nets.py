@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import ControlNetModel
 
+from diffusionapi.engine.models import building
 from diffusionapi.engine.models.original import controlnet
 from diffusionapi.engine.models.weights import Weights, fitted, placed, size_of
 from diffusionapi.errors import BadRequest
@@ -61,7 +61,7 @@ def load(
     """BrokenModel, naming the file and the tensor, if anything is wrong with it."""
     found = controlnets.inspect(path, pickles=allow_pickles)
     config = controlnets.config(found)
-    with init_empty_weights(include_buffers=False):
+    with building.empty():
         network = ControlNetModel.from_config(config)
     half = dtype != torch.float32
     weights = Weights(controlnets.weight_files(path, half=half, pickles=allow_pickles))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from diffusionapi.engine.models import building
 from diffusionapi.engine.models.hashes import Hashes
 from diffusionapi.engine.models.loaded import LoadedModel
 from diffusionapi.engine.models.noise_levels import alphas_cumprod
@@ -83,7 +83,7 @@ def part(
     channels_last: bool = False,
 ) -> Any:
     """One component of a source: a module in eval mode, without gradients."""
-    with init_empty_weights(include_buffers=False):
+    with building.empty():
         module = build(source.config(component), component, encoder)
     take = source.tensors(component)
     state = {}

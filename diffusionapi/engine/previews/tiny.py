@@ -6,10 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import AutoencoderTiny
 from torch.nn import functional
 
+from diffusionapi.engine.models import building
 from diffusionapi.engine.models.weights import Weights, fitted, placed
 from diffusionapi.errors import Error
 from diffusionapi.weights import folders
@@ -70,7 +70,7 @@ def decoded(decoder: Any, latents: Tensor) -> Tensor:
 
 
 def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    with init_empty_weights(include_buffers=False):
+    with building.empty():
         network = AutoencoderTiny.from_config(folders.read_config(folder / "config.json"))
     network.encoder = None
     files = folders.weight_files(folder, half=dtype != torch.float32)

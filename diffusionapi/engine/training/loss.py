@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from diffusionapi.engine.devices import sent
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -73,5 +75,5 @@ def _sizes(rows: Sequence[Row], words: Sequence[Encoded], model: LoadedModel) ->
     pooled = [one.pooled for one in words if one.pooled is not None]
     if not pooled or not rows[0].example.sizes:
         return None
-    sizes = torch.tensor([row.example.sizes for row in rows], device=model.device, dtype=model.dtype)
-    return {"text_embeds": torch.stack(pooled), "time_ids": sizes}
+    sizes = torch.tensor([row.example.sizes for row in rows], dtype=model.dtype)
+    return {"text_embeds": torch.stack(pooled), "time_ids": sent(sizes, model.device)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
+from diffusionapi.engine.models import building
 from diffusionapi.errors import BrokenModel
 
 if TYPE_CHECKING:
@@ -111,9 +112,10 @@ def load(translator: Translator) -> Model:
     # All that sacremoses would add is to make quotation marks and dashes plain.
     warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
     try:
-        loaded, told = network.from_pretrained(
-            translator.path, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
+        with building.alone:
+            loaded, told = network.from_pretrained(
+                translator.path, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
         words = tokenizer.from_pretrained(translator.path, local_files_only=True)
     except _DAMAGE as error:
         first = (str(error) or type(error).__name__).strip().splitlines()[0]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from diffusionapi.catalog.translators import find
 from diffusionapi.core.events import Failed
 from diffusionapi.engine.engine import Rendered
+from diffusionapi.engine.models import building
 from diffusionapi.engine.translation.model import load
 from diffusionapi.infotext import grammar
 from diffusionapi.infotext.files import texts
@@ -100,3 +103,22 @@ def test_its_memory_can_be_had_back(house: Settings) -> None:
     first = picture(run(engine, it=asked)["it"]).tobytes()
     engine._workshop.free_memory()  # noqa: SLF001 - as when the device is full
     assert picture(run(engine, it=asked)["it"]).tobytes() == first
+
+
+def test_models_can_be_built_while_a_translator_is(house: Settings) -> None:
+    [translator] = find(house.path(house.translators_dir))
+    stop = threading.Event()
+
+    def build() -> None:
+        while not stop.is_set():
+            with building.empty():
+                torch.nn.Linear(2, 2)
+
+    builder = threading.Thread(target=build)
+    builder.start()
+    try:
+        networks = [load(translator).network for _ in range(5)]
+    finally:
+        stop.set()
+        builder.join()
+    assert not any(weights.is_meta for one in networks for weights in one.parameters())
