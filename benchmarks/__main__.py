@@ -17,6 +17,7 @@ SUITES = {
     "serving": "benchmarks.serving",
     "engine": "benchmarks.engine",
     "previews": "benchmarks.previews",
+    "redis": "benchmarks.redis",
 }
 """Name of a suite -> its module, which is imported only when it is asked for."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from diffusionapi.jobs.store import Claim
+    from diffusionapi.jobs.store import Claim, JobStore
 
 _FEW = 10
 _ROUNDS = 200
@@ -36,9 +36,9 @@ def figures(folder: Path, *, deep: int) -> list[Figure]:
     _fill(many, deep)
     found = starts(few, many, deep)
     with closing(FileJobStore(few)) as short, closing(FileJobStore(many)) as long:
-        for name, act in _ACTS.items():
+        for name, act in ACTS.items():
             with act(short) as at_few, act(long) as at_many:
-                seconds = _in_turns(at_few, at_many)
+                seconds = in_turns(at_few, at_many)
             pair = [
                 durations(f"{name}, {jobs:,} jobs wait", taken)
                 for jobs, taken in zip((_FEW, deep), seconds, strict=True)
@@ -47,7 +47,7 @@ def figures(folder: Path, *, deep: int) -> list[Figure]:
     return found
 
 
-def _in_turns(*acts: Callable[[], object]) -> tuple[list[float], ...]:
+def in_turns(*acts: Callable[[], object]) -> tuple[list[float], ...]:
     """Seconds of each act, round by round, so that a disk that grows slow meanwhile is slow for all."""
     found: tuple[list[float], ...] = tuple([] for _ in acts)
     for _ in range(_ROUNDS):
@@ -77,36 +77,36 @@ def _start_seconds(folder: Path) -> float:
 
 
 @contextmanager
-def _claim(store: FileJobStore) -> Iterator[Callable[[], object]]:
+def _claim(store: JobStore) -> Iterator[Callable[[], object]]:
     yield lambda: _claimed(store).release()
 
 
 @contextmanager
-def _claim_past_held(store: FileJobStore) -> Iterator[Callable[[], object]]:
+def _claim_past_held(store: JobStore) -> Iterator[Callable[[], object]]:
     held = [_claimed(store) for _ in range(_HELD)]
     yield lambda: _claimed(store).release()
     for claim in held:
         claim.release()
 
 
-def _claimed(store: FileJobStore) -> Claim:
+def _claimed(store: JobStore) -> Claim:
     claim = store.claim()
     assert claim is not None
     return claim
 
 
 @contextmanager
-def _position_of_last(store: FileJobStore) -> Iterator[Callable[[], object]]:
+def _position_of_last(store: JobStore) -> Iterator[Callable[[], object]]:
     last = store.submit(a_ticket(), limit=_NO_LIMIT)
     yield lambda: store.position(last)
 
 
 @contextmanager
-def _submit(store: FileJobStore) -> Iterator[Callable[[], object]]:
+def _submit(store: JobStore) -> Iterator[Callable[[], object]]:
     yield lambda: store.submit(a_ticket(), limit=_NO_LIMIT)
 
 
-_ACTS: dict[str, Callable[[FileJobStore], AbstractContextManager[Callable[[], object]]]] = {
+ACTS: dict[str, Callable[[JobStore], AbstractContextManager[Callable[[], object]]]] = {
     "claim and release": _claim,
     f"  with {_HELD} held": _claim_past_held,
     "position of the last job": _position_of_last,

@@ -28,6 +28,7 @@
     ├── PullFailed                -  a model could not be downloaded
     ├── StorageUnavailable      503  the queue or the pictures cannot be reached
     │   └── StorageFull         507
+    ├── HoldLost                  -  another worker has taken the job; the one that had it lets go
     └── EngineDied                -  the engine's process is gone; the worker answers for it
         └── EngineOutOfMemory     -  … because it had no memory left
 
@@ -234,11 +235,24 @@ class Misconfigured(Error):
 class StorageUnavailable(Error):
     code = "storage_unavailable"
     status = 503
+    retry_after: ClassVar[int | None] = 2
 
 
 class StorageFull(StorageUnavailable):
     code = "storage_full"
     status = 507
+    retry_after = None
+    """Nobody knows: somebody has to make room."""
+
+
+class HoldLost(Error):
+    """Raised to the worker only; whoever has the job now tells its client what came of it."""
+
+    code = "hold_lost"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Another worker has taken job {job_id}")
+        self.job_id = job_id
 
 
 class EngineDied(Error):

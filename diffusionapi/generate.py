@@ -6,6 +6,8 @@ The same request as `POST /txt2img` can come as JSON on standard input.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import base64
 import json
 import os
 import sys
@@ -17,21 +19,23 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from diffusionapi import files
-from diffusionapi.api.primary import translate
+from diffusionapi.api.primary import control, translate
 from diffusionapi.api.primary.img2img_schemas import Size
 from diffusionapi.api.primary.schemas import Txt2ImgRequest
 from diffusionapi.api.validation import as_refusal
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.open import open_uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.core.events import Failed, Phase, Step
 from diffusionapi.core.request import Mask, Source
 from diffusionapi.engine.build import build, with_engine
 from diffusionapi.engine.engine import Rendered
 from diffusionapi.errors import BadJson, BadRequest, Error
+from diffusionapi.intake.given import file_in, is_url
 from diffusionapi.settings import Settings
 
 if TYPE_CHECKING:
-    from diffusionapi.core.request import GenerationRequest
+    from diffusionapi.blobs.uploads import Uploads
+    from diffusionapi.core.request import Control, GenerationRequest
     from diffusionapi.intake.pictures import Kind
 
 
@@ -71,9 +75,11 @@ def main() -> None:
         body = _request(_asked_for(options), options.out)
         with TemporaryDirectory() as folder:
             # What it starts from is of no use to anybody afterwards.
-            settings = settings.model_copy(update={"uploads_dir": Path(folder)})
+            settings = settings.model_copy(update={"blobs": "file:", "uploads_dir": Path(folder)})
             chosen = translate.choose(body, Catalog(settings), settings)
-            ticket = translate.ticket(body, chosen, settings, _beginning(options, body, settings))
+            beginning = _beginning(options, body, settings)
+            controls = _controls(chosen, beginning, settings)
+            ticket = translate.ticket(body, chosen, settings, beginning, controls)
             rendered = render(ticket.generation, settings)
         out = options.out or Path(f"{ticket.id}.{ticket.generation.file_type}")
         files.write(out.absolute(), rendered.content, durable=False)
@@ -115,7 +121,7 @@ def _beginning(
         raise BadRequest("hires", "a picture that starts from another has no second pass")
     if not 0 <= (strength := _USUAL_STRENGTH if options.strength is None else options.strength) <= 1:
         raise Error(f"--strength: must be from 0 to 1, got {strength:g}")
-    uploads = Uploads(settings.path(settings.uploads_dir))
+    uploads = open_uploads(settings)
     source = _upload(options.image, "RGB", "--image", uploads, settings)
     mask = None
     if options.mask is not None:
@@ -135,12 +141,36 @@ def _beginning(
 _USUAL_STRENGTH, _USUAL_BLUR = 0.75, 4.0
 
 
-def _upload(file: Path, kind: Kind, field: str, uploads: Uploads, settings: Settings) -> str:
-    from diffusionapi.intake.pictures import remade
+def _controls(
+    chosen: translate.Chosen, beginning: translate.Beginning | None, settings: Settings
+) -> tuple[Control, ...]:
+    """With the pictures that --control names, or that are in the request; nothing is fetched from URLs."""
+    uploads = open_uploads(settings)
 
+    async def take(given: str, field: str) -> str:
+        if is_url(given):
+            raise BadRequest(field, "give the picture itself as base64, or its file by --control")
+        content = file_in(given, field, settings.max_upload_mb * 2**20)
+        return _kept(content, "RGB", field, uploads, settings)
+
+    source = beginning.source if beginning else None
+    return asyncio.run(control.controls(chosen.nets, source, take))
+
+
+def _upload(file: Path, kind: Kind, field: str, uploads: Uploads, settings: Settings) -> str:
+    return _kept(_read(file, field), kind, field, uploads, settings)
+
+
+def _read(file: Path, field: str) -> bytes:
     content = files.read(file.absolute())
     if content is None:
         raise Error(f"{field} {file}: there is no such file")
+    return content
+
+
+def _kept(content: bytes, kind: Kind, field: str, uploads: Uploads, settings: Settings) -> str:
+    from diffusionapi.intake.pictures import remade
+
     return uploads.put(remade(content, kind, field, settings.max_upload_pixels))
 
 
@@ -182,6 +212,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mask", type=Path, help="picture whose white part is painted, the rest kept")
     parser.add_argument("--strength", type=float, help="how much may change, 0 to 1; default: 0.75")
     parser.add_argument("--lora", action="append", dest="loras", metavar="NAME[:SCALE]")
+    parser.add_argument("--control", type=Path, help="picture that a ControlNet looks at; default: --image")
+    parser.add_argument("--control-model", metavar="NAME", help="the ControlNet; default: one for the hint")
+    parser.add_argument("--hint", help="what is read from the picture first, such as canny")
+    parser.add_argument("--control-weight", type=float, help="how strongly it acts; default: 1")
+    parser.add_argument("--self-attention", type=float, metavar="SCALE", help="guidance; usual: 0.75")
+    parser.add_argument("--tiling", choices=("horizontal", "both"), help="along which axes edges fit")
+    parser.add_argument("--vae", metavar="NAME", help="in place of the model's own")
+    parser.add_argument("--upscale", metavar="SCALE[:UPSCALER]", help="how many times larger, 1 to 4")
     return parser
 
 
@@ -198,11 +236,28 @@ def _asked_for(options: argparse.Namespace) -> dict[str, Any]:
     body = {name: value for name, value in vars(options).items() if name not in _FILES and value is not None}
     if options.loras:
         body["loras"] = [_lora(one) for one in options.loras]
+    if options.upscale:
+        scale, _, upscaler = options.upscale.partition(":")
+        body["upscale"] = {"scale": scale, "upscaler": upscaler or None}
+    if options.control or options.control_model or options.hint:
+        body["controls"] = [_control(options)]
+    elif options.control_weight is not None:
+        raise Error("--control-weight goes with --control, --control-model or --hint")
     return body
 
 
-_FILES = ("out", "image", "mask", "strength")
-"""Options that are not in the body of a request."""
+_FILES = ("out", "image", "mask", "strength", "control", "control_model", "control_weight", "hint")
+"""Options that are not in the body of a request by themselves."""
+
+
+def _control(options: argparse.Namespace) -> dict[str, Any]:
+    given = base64.b64encode(_read(options.control, "--control")).decode() if options.control else None
+    return {
+        "model": options.control_model,
+        "image": given,
+        "hint": options.hint,
+        "weight": options.control_weight,
+    }
 
 
 def _lora(text: str) -> dict[str, str]:

@@ -17,8 +17,8 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads annotations at run time
 
-from diffusionapi import __version__, logs, start
-from diffusionapi.api import capabilities, health
+from diffusionapi import __version__, files, logs, start
+from diffusionapi.api import capabilities, health, metrics
 from diffusionapi.api.backlog import routes as backlog
 from diffusionapi.api.backlog.state import BacklogState
 from diffusionapi.api.backlog.translate import DIALECT as BACKLOG
@@ -39,8 +39,7 @@ from diffusionapi.api.v3.state import V3State
 from diffusionapi.auth.accounts import Accounts
 from diffusionapi.auth.clients import Clients
 from diffusionapi.auth.keys import Keys
-from diffusionapi.blobs.folder import FolderBlobs
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.open import open_blobs, open_uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine.build import with_engine
 from diffusionapi.errors import Error, Misconfigured
@@ -54,10 +53,12 @@ from diffusionapi.worker.pool import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
     from types import FrameType
 
     from starlette.responses import Response
 
+    from diffusionapi.jobs.store import JobStore
     from diffusionapi.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(v3.router)
     app.include_router(capabilities.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.add_exception_handler(HTTPException, _outside_any_dialect)
 
     @app.get("/", include_in_schema=False)
@@ -107,7 +109,7 @@ async def _outside_any_dialect(request: Request, error: Exception) -> Response:
     """Unknown methods get the face of their path's dialect; unknown paths, which have none, that of whoever
     has all paths around them, or the primary's."""
     of_dialect, methods = of_path(request)
-    around = v3_face if request.scope["path"].startswith(v3.PREFIXES) else face
+    around = v3_face if f"/{request.scope['path'].strip('/')}/".startswith(v3.PREFIXES) else face
     response = (of_dialect or around)(as_error(error))
     if response.status_code == 405:
         response.headers["Allow"] = ", ".join(methods)
@@ -121,11 +123,10 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
         for doubt in start.doubts(settings):
             log.warning(doubt)
         store = open_store(settings)
-        blobs = FolderBlobs(settings.path(settings.outputs_dir))
-        intake = Intake(settings, Uploads(settings.path(settings.uploads_dir)), blobs)
+        blobs = open_blobs(settings)
+        intake = Intake(settings, open_uploads(settings), blobs)
         service = Service(settings, store, blobs, Catalog(settings), intake)
-        slots = store.folder if isinstance(store, FileJobStore) else None
-        workers = WorkerPool(settings, store, blobs, slots=slots)
+        workers = WorkerPool(settings, store, blobs, slots=_slots(settings, store))
         service.passing |= {TASKS, STREAM, BACKLOG, V3}
         accounts = Accounts(settings)
         app.state.service, app.state.workers = service, workers
@@ -164,6 +165,17 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
             store.close()
 
     return lifespan
+
+
+def _slots(settings: Settings, store: JobStore) -> Path | None:
+    """Where the processes of a server on this machine agree which of them has the engines."""
+    if isinstance(store, FileJobStore):
+        return store.folder
+    if settings.redis_url is None:
+        return None
+    folder = settings.path(settings.spool_dir)
+    files.make_folder(folder)
+    return folder
 
 
 def _print_first(keys: Keys, clients: Clients) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -17,13 +17,13 @@ from diffusionapi.blobs.trainings import Trainings
 from diffusionapi.core.events import Numbered, Preview, Queued
 from diffusionapi.core.job import JobState, Progress, Ticket
 from diffusionapi.core.work import TrainingRequest
-from diffusionapi.errors import DamagedJob, Error, UnknownJob, UnknownPicture
+from diffusionapi.errors import DamagedJob, Error, StorageUnavailable, UnknownJob, UnknownPicture
 from diffusionapi.logs import about
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from diffusionapi.blobs.folder import FolderBlobs
+    from diffusionapi.blobs.store import Blobs
     from diffusionapi.catalog.catalog import Catalog
     from diffusionapi.intake.intake import Intake
     from diffusionapi.jobs.store import Entry, IdempotencyKey, JobStore, Listing
@@ -37,14 +37,27 @@ _WANT = 1.0
 """Seconds between two words of a watcher that it still wants previews."""
 _LOOK_AT_LINE = 1.0
 """Seconds between two looks of a watcher at the place of its job in the line."""
+_LOOK_AGAIN = 1.0
+"""Seconds until a watcher looks again when the store was away."""
 _SWEEP = 60.0
 _REMEMBERED = 10_000
 """Jobs of which it is remembered which dialect they came by, so that a poll reads one file and not two."""
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What a watcher knows; times are those of its next words and looks."""
+
+    previews: bool
+    preview: Preview | None = None
+    position: int | None = None
+    next_want: float = 0.0
+    next_look: float = 0.0
+
+
 class Service:
     def __init__(
-        self, settings: Settings, store: JobStore, blobs: FolderBlobs, catalog: Catalog, intake: Intake
+        self, settings: Settings, store: JobStore, blobs: Blobs, catalog: Catalog, intake: Intake
     ) -> None:
         self.settings = settings
         self.store = store
@@ -158,29 +171,41 @@ class Service:
         While it waits there is a Queued with its position whenever that changes. With `previews`, each new
         one is given while it runs, before the step it shows if it is ready by then; who is slow misses some.
         """
-        place, next_look, next_want, shown = None, 0.0, 0.0, None
+        seen = _Seen(previews)
         while not self._closing.is_set():
-            if previews and time.monotonic() >= next_want:
-                next_want = time.monotonic() + _WANT
-                self.want_preview(job_id)
-            progress = await self._progress_or_epitaph(job_id)
-            if previews and progress.state is JobState.RUNNING:
-                preview = self.preview(job_id)
-                if preview is not None and preview != shown:
-                    shown = preview
-                    yield preview
-            if progress.state is JobState.QUEUED and time.monotonic() >= next_look:
-                next_look = time.monotonic() + _LOOK_AT_LINE
-                position = await asyncio.to_thread(self.store.position, job_id)
-                if position is not None and position != place:
-                    place = position
-                    yield Numbered(after, Queued(position=position))
-            for one in progress.after(after):
-                after = one.number
+            try:
+                progress, news = await self._news(job_id, after, seen)
+            except StorageUnavailable:
+                # The job goes on without us, and so does its story when the store is back. Who watches has
+                # begun to answer, so nothing else can be said even if nothing was told yet.
+                await asyncio.sleep(_LOOK_AGAIN)
+                continue
+            after = max(after, progress.number)
+            for one in news:
                 yield one
             if progress.state.ended:
                 return
             await asyncio.sleep(_LOOK)
+
+    async def _news(self, job_id: str, after: int, seen: _Seen) -> tuple[Progress, list[Numbered | Preview]]:
+        """How far a job is, and what of it a watcher has not been told."""
+        if seen.previews and time.monotonic() >= seen.next_want:
+            seen.next_want = time.monotonic() + _WANT
+            self.want_preview(job_id)
+        progress = await self._progress_or_epitaph(job_id)
+        news: list[Numbered | Preview] = []
+        if seen.previews and progress.state is JobState.RUNNING:
+            preview = self.preview(job_id)
+            if preview is not None and preview != seen.preview:
+                seen.preview = preview
+                news.append(preview)
+        if progress.state is JobState.QUEUED and time.monotonic() >= seen.next_look:
+            seen.next_look = time.monotonic() + _LOOK_AT_LINE
+            position = await asyncio.to_thread(self.store.position, job_id)
+            if position is not None and position != seen.position:
+                seen.position = position
+                news.append(Numbered(after, Queued(position=position)))
+        return progress, [*news, *progress.after(after)]
 
     async def _progress_or_epitaph(self, job_id: str) -> Progress:
         """Another client may have fetched the end of a job, and so removed it, while this one watched."""

@@ -10,12 +10,13 @@ import signal
 import sys
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv.parser import parse_stream
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from diffusionapi import places
 from diffusionapi.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _job_store(value: str) -> str:
-    if value == "memory:" or (value.startswith("file:") and value != "file:"):
-        return value
-    raise ValueError("must be 'file:' followed by a folder, as in 'file:queue', or 'memory:'")
 
 
 def _base_url(value: str) -> str:
@@ -140,8 +135,40 @@ class Settings(BaseSettings):
         "the first.",
     )
 
-    job_store: Annotated[str, AfterValidator(_job_store)] = Field(
-        "file:queue", description="Where jobs are kept: 'file:FOLDER' (survives everything) or 'memory:'."
+    job_store: Annotated[str, AfterValidator(places.job_store)] = Field(
+        "file:queue",
+        description="Where jobs are kept: 'file:FOLDER' (of one machine; survives everything), 'memory:', or "
+        "'redis://[USER:PASSWORD@]HOST:PORT/DB' for many machines; also rediss:// and unix://.",
+    )
+    redis_host: str = Field("", description="Keeps the jobs in the Redis there, unless JOB_STORE is set.")
+    redis_port: int = Field(6379, ge=1, le=65535, description="Its port.")
+    redis_password: SecretStr = Field(
+        SecretStr(""), description="Of the Redis, also of one in a JOB_STORE without a password."
+    )
+    blobs: Annotated[str, AfterValidator(places.blobs)] = Field(
+        "file:",
+        description="Where pictures and uploads are kept: 'file:' (OUTPUTS_DIR and UPLOADS_DIR, on many "
+        "machines shared folders), 's3://BUCKET/PREFIX', or 'redis:' (beside the jobs, for JOB_TTL).",
+    )
+    blob_links: Flag = Field(
+        False,
+        description="Clients fetch pictures from the bucket of BLOBS itself, by links that are signed for 15 "
+        "minutes. Else they come through this server.",
+    )
+    aws_endpoint_url: str = Field("", description="Of an S3 that is not Amazon's, as http://minio:9000.")
+    aws_region: str = Field("us-east-1", description="Of the bucket.")
+    aws_access_key_id: str = Field(
+        "", description="Opens the bucket. Empty: the machine's own role does, where it has one."
+    )
+    aws_secret_access_key: SecretStr = Field(SecretStr(""), description="Belongs to AWS_ACCESS_KEY_ID.")
+    spool_dir: Path = Field(
+        Path("spool"),
+        description="On a worker's own disk: finished pictures that BLOBS cannot take for the moment.",
+    )
+    affinity: int = Field(
+        16,
+        ge=1,
+        description="Jobs in a row that a worker takes for the model it holds while others wait; with Redis.",
     )
     queue_limit: int = Field(1000, ge=1, description="Jobs that may wait; one more is answered 429.")
     job_ttl: Seconds = Field(86400, description="Seconds a finished job waits to be fetched.")
@@ -236,16 +263,32 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
 
     @classmethod
-    def load(cls) -> Settings:
-        """Read the environment and `.env`; say in a sentence what is wrong."""
+    def load(cls, **given: Any) -> Settings:
+        """Read the environment and `.env`, but for what is `given`; say in a sentence what is wrong."""
         files = _env_files()
         for file in files:
             list(_names(file))
         try:
-            return cls(_env_file=files, _env_ignore_empty=False)
+            return cls(_env_file=files, _env_ignore_empty=False, **given)
         except ValidationError as error:
             sentences = [_sentence(str(one["loc"][0]), one["input"], one["msg"]) for one in error.errors()]
             raise Misconfigured("\n".join(sentences)) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _jobs_in_redis(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """REDIS_HOST alone says where the jobs are, too."""
+        port = values.get("redis_port", cls.model_fields["redis_port"].default)
+        if (host := values.get("redis_host")) and "job_store" not in values and str(port).isdecimal():
+            return {**values, "job_store": places.by_parts(host, port)}
+        return values
+
+    @property
+    def redis_url(self) -> str | None:
+        """Where the jobs are, password and all, when that is a Redis."""
+        if not places.is_redis(self.job_store):
+            return None
+        return places.with_password(self.job_store, self.redis_password.get_secret_value())
 
     def path(self, relative: Path | str) -> Path:
         return self.data_dir / relative
@@ -264,7 +307,8 @@ class Settings(BaseSettings):
 
 
 def _sentence(field: str, value: object, message: str) -> str:
-    shown = "its value" if Settings.model_fields[field].annotation is SecretStr else repr(value)
+    secret = Settings.model_fields[field].annotation is SecretStr
+    shown = "its value" if secret else places.shown(repr(value))
     return f"Setting {field.upper()}: {shown} is not right: {message.removeprefix('Value error, ')}"
 
 
@@ -339,7 +383,7 @@ def _shown(value: object) -> str:
         return str(int(value))
     if isinstance(value, tuple):
         return ":".join(str(one) for one in value)
-    return "" if value is None else str(value)
+    return "" if value is None else places.shown(str(value))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import ssl
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi.auth.keys import doubts as key_doubts
@@ -18,6 +19,7 @@ from diffusionapi.errors import Error, Misconfigured
 from diffusionapi.settings import Settings, unknown_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _FOLDERS_TO_READ = (
@@ -33,9 +35,10 @@ _FOLDERS_TO_READ = (
 )
 
 
-def load(*, tls: bool = False) -> Settings:
-    """The settings in force, with an engine named; `tls` looks at the certificate, too."""
-    settings = Settings.load()
+def load(*, tls: bool = False, **given: object) -> Settings:
+    """The settings in force, with an engine named; `tls` looks at the certificate, too. What is `given` goes
+    before the environment."""
+    settings = Settings.load(**given)
     found = problems(settings)
     if tls and (problem := tls_problem(settings)):
         found.append(problem)
@@ -48,14 +51,11 @@ def problems(settings: Settings) -> list[str]:
     """What keeps a server or a worker with these settings from working."""
     if not settings.data_dir.is_dir():
         return [f"Setting DATA_DIR: there is no folder {settings.data_dir}; make it, or name another"]
-    found = [
-        _folder_problem("OUTPUTS_DIR", settings.path(settings.outputs_dir)),
-        _folder_problem("UPLOADS_DIR", settings.path(settings.uploads_dir)),
-    ]
+    found = [_package_problem(settings), *_blob_problems(settings)]
     kind, _, place = settings.job_store.partition(":")
     if kind == "file":
         found.append(_folder_problem("JOB_STORE", settings.path(place)))
-    elif settings.workers == 0:
+    elif kind == "memory" and settings.workers == 0:
         found.append(
             "Setting WORKERS: with JOB_STORE=memory: nobody else can reach the jobs, so 0 would leave them "
             "all waiting; use JOB_STORE=file:queue or WORKERS=1"
@@ -67,7 +67,7 @@ def problems(settings: Settings) -> list[str]:
 
 def doubts(settings: Settings) -> list[str]:
     """What is probably a slip but keeps nothing from working."""
-    found = unknown_names() + key_doubts(settings)
+    found = unknown_names() + key_doubts(settings) + _redis_doubts(settings)
     for name in _FOLDERS_TO_READ:
         folder = settings.path(getattr(settings, name))
         if name in settings.model_fields_set and not folder.is_dir():
@@ -75,6 +75,45 @@ def doubts(settings: Settings) -> list[str]:
                 f"Setting {name.upper()}: there is no folder {folder} (yet), so nothing is found there"
             )
     return found
+
+
+def _redis_doubts(settings: Settings) -> list[str]:
+    if settings.redis_url is None:
+        given = [
+            name
+            for name in ("redis_host", "redis_port", "redis_password")
+            if name in settings.model_fields_set
+        ]
+        names = ", ".join(name.upper() for name in given if getattr(settings, name))
+        return [f"Settings {names}: not used, since the jobs are in {settings.job_store}"] if names else []
+    if settings.blobs == "file:" and settings.workers == 0:
+        folder = settings.path(settings.outputs_dir)
+        return [f"Setting BLOBS: pictures of other machines' workers are found only if they share {folder}"]
+    return []
+
+
+def _blob_problems(settings: Settings) -> Iterator[str | None]:
+    if settings.blobs == "file:":
+        yield _folder_problem("OUTPUTS_DIR", settings.path(settings.outputs_dir))
+        yield _folder_problem("UPLOADS_DIR", settings.path(settings.uploads_dir))
+    if settings.blobs == "redis:" and settings.redis_url is None:
+        yield "Setting BLOBS: 'redis:' is the Redis of JOB_STORE, which names none; use 'file:'"
+    yield _folder_problem("SPOOL_DIR", settings.path(settings.spool_dir))
+
+
+def _package_problem(settings: Settings) -> str | None:
+    """A package that is needed and not there."""
+    needed = (
+        ("JOB_STORE", "redis", "redis", settings.redis_url is not None),
+        ("BLOBS", "s3", "obstore", settings.blobs.startswith("s3:")),
+    )
+    for setting, extra, package, wanted in needed:
+        if wanted and find_spec(package) is None:
+            return (
+                f"Setting {setting}: it needs the package {package}; "
+                f".venv/bin/pip install -c constraints.txt -e '.[{extra}]' installs it"
+            )
+    return None
 
 
 def _folder_problem(setting: str, folder: Path) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Clients = Callable[..., TestClient]
 
 
-SLOW = ("crash/", "engine/", "weights/", "test_models.py")
+SLOW = ("crash/", "redis/", "engine/", "weights/", "test_models.py")
 """What kills servers or loads torch; QUICK, among them, does neither."""
 QUICK = ("engine/fake/", "engine/test_process.py", "weights/test_lora_kind.py")
 

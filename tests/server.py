@@ -18,6 +18,8 @@ import psutil
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from diffusionapi.jobs.store import JobStore
+
 PROJECT = Path(__file__).resolve().parent.parent
 WEB = httpx.Client(verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 """What tests ask servers with. A connection a request, as of many clients; but to make a client reads all
@@ -133,6 +135,16 @@ class Server:
 
     def log(self) -> str:
         return self._log.read_text()
+
+    def jobs(self) -> set[str]:
+        """The ids of all jobs in its folder."""
+        return {one.name.removesuffix("_job.json") for one in (self.data_dir / "queue").glob("*_job.json")}
+
+    def store(self) -> JobStore:
+        """The jobs in its folder; to be closed."""
+        from diffusionapi.jobs.file import FileJobStore
+
+        return FileJobStore(self.data_dir / "queue")
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return WEB.get(self.url + path, **options)

@@ -11,10 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "diffusionapi"
 
-BASE = {"errors", "settings", "files", "logs", "database"}
+BASE = {"errors", "settings", "files", "logs", "database", "places", "prometheus"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "settings": {"errors"},
+    "places": set(),
+    "prometheus": set(),
+    "settings": {"errors", "places"},
     "files": {"errors"},
     "database": {"errors"},
     "net": set(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import stubs
 from tests.server import PROJECT, clean_environment
 
 
@@ -193,6 +195,70 @@ def test_what_is_wrong_with_a_source_is_said_in_a_sentence(
     assert ended.returncode == 1
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_flags_say_what_requests_say(tmp_path: Path, photo: Path) -> None:
+    here = tmp_path / "stable_diffusion"
+    stubs.a_controlnet(here / "controlnet" / "canny")
+    stubs.a_vae(here / "vaes" / "sharp")
+    asked = ("--prompt", "a cat", "--width", "64", "--height", "64", "--seed", "5")
+
+    def made(*more: str) -> bytes:
+        ended = generate(tmp_path, *asked, *more, "--out", "made.png")
+        assert ended.returncode == 0, ended.stderr
+        return (tmp_path / "made.png").read_bytes()
+
+    pictures = [
+        made(),
+        made("--control", str(photo), "--hint", "canny"),
+        made("--control", str(photo), "--hint", "canny", "--control-weight", "0.4"),
+        made("--self-attention", "0.75"),
+        made("--tiling", "both"),
+        made("--vae", "sharp"),
+        made("--upscale", "2:Nearest"),
+    ]
+    assert len(set(pictures)) == len(pictures)
+    with Image.open(tmp_path / "made.png") as picture:
+        assert picture.size == (128, 128)
+
+
+def test_a_control_looks_at_the_picture_to_start_from(tmp_path: Path, photo: Path) -> None:
+    stubs.a_controlnet(tmp_path / "stable_diffusion" / "controlnet" / "canny")
+    body = {"prompt": "a cat", "seed": 5, "width": 64, "height": 64}
+    named = {"hint": "canny", "image": base64.b64encode(photo.read_bytes()).decode()}
+    options = ("--image", str(photo), "--hint", "canny")
+    first = generate(tmp_path, "--prompt", "a cat", "--seed", "5", *options, "--out", "a.png")
+    assert first.returncode == 0, first.stderr
+    second = generate(tmp_path, "--out", "b.png", stdin=json.dumps(body | {"controls": [named]}))
+    assert second.returncode == 0, second.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--hint", "canny"], "controls[0].model: "),
+        (["--control", "nothing.png", "--hint", "canny"], "--control nothing.png: there is no such file"),
+        (["--control-weight", "1"], "--control-weight goes with --control"),
+        (["--upscale", "9"], "upscale.scale: must be less than or equal to 4"),
+        (["--upscale", "2:zzz"], "upscale.upscaler: unknown upscaler 'zzz'"),
+        (["--vae", "zzz"], "vae: unknown VAE 'zzz'"),
+    ],
+)
+def test_what_is_wrong_with_a_flag_is_said_in_a_sentence(
+    tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    ended = generate(tmp_path, "--prompt", "x", *arguments)
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_url_of_a_control_is_not_fetched(tmp_path: Path) -> None:
+    stubs.a_controlnet(tmp_path / "stable_diffusion" / "controlnet" / "canny")
+    body = {"prompt": "x", "controls": [{"hint": "canny", "image": "https://example.com/a.png"}]}
+    ended = generate(tmp_path, stdin=json.dumps(body))
+    assert ended.returncode == 1
+    assert "controls[0].image: give the picture itself" in ended.stderr
 
 
 def test_the_labels_are_printed_as_label_and_name(tmp_path: Path) -> None:

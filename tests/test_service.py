@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffusionapi.blobs.folder import FolderBlobs
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderBlobs, FolderUploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.core.events import Cancelled, Preview, Queued, Started, Step
 from diffusionapi.core.job import JobState
@@ -21,13 +20,15 @@ from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.service import Service
 from tests.factories import a_ticket, a_ticket_of, a_training
+from tests.folders import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from diffusionapi.blobs.uploads import Uploads
     from diffusionapi.core.events import Event
-    from diffusionapi.core.job import Ticket
+    from diffusionapi.core.job import Progress, Ticket
     from diffusionapi.jobs.store import Claim
     from diffusionapi.settings import Settings
 
@@ -37,7 +38,7 @@ def service(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for pause in ("_LOOK", "_LOOK_AT_LINE"):
         monkeypatch.setattr(f"diffusionapi.service.{pause}", 0.001)
     blobs = FolderBlobs(tmp_path / "outputs")
-    intake = Intake(settings, Uploads(tmp_path / "uploads"), blobs)
+    intake = Intake(settings, FolderUploads(tmp_path / "uploads"), blobs)
     return Service(settings, MemoryJobStore(), blobs, Catalog(settings), intake)
 
 
@@ -64,6 +65,57 @@ def test_a_waiting_job_tells_its_position_as_it_moves_up(service: Service) -> No
         Started(1, "w"),
         Cancelled(),
     ]
+
+
+def test_a_watcher_outlives_a_store_that_is_away_for_a_while(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusionapi.service._LOOK_AGAIN", 0.001)
+    away, look = 3, service.store.progress
+
+    def unsteady(job_id: str) -> Progress:
+        nonlocal away
+        away -= 1
+        if 0 <= away < 3:
+            raise StorageUnavailable("The queue cannot be reached")
+        return look(job_id)
+
+    async def story() -> list[Event]:
+        job_id = await service.submit(a_ticket())
+        claim = service.store.claim()
+        assert claim is not None
+        claim.record(Started(1, "w"))
+        told: list[Event] = []
+        async for one in service.watch(job_id):
+            told.append(one.event)
+            if isinstance(one.event, Started):
+                monkeypatch.setattr(service.store, "progress", unsteady)
+                claim.record(Cancelled())
+        return told
+
+    assert asyncio.run(story()) == [Started(1, "w"), Cancelled()]
+    assert away < 0
+
+
+def test_who_begins_to_watch_when_the_store_goes_away_is_told_all_when_it_is_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer has begun by then, and can say no more that the store is away."""
+    monkeypatch.setattr("diffusionapi.service._LOOK_AGAIN", 0.001)
+    position, away = service.store.position, [True, True]
+
+    def unsteady(job_id: str) -> int | None:
+        if away and away.pop():
+            raise StorageUnavailable("The queue cannot be reached")
+        return position(job_id)
+
+    async def first(job_id: str) -> Event:
+        return (await anext(service.watch(job_id))).event
+
+    job_id = asyncio.run(service.submit(a_ticket()))
+    monkeypatch.setattr(service.store, "position", unsteady)
+    assert asyncio.run(first(job_id)) == Queued(position=1)
+    assert not away
 
 
 def test_a_watcher_that_wants_previews_is_given_each_new_one(service: Service) -> None:
@@ -182,7 +234,7 @@ def test_an_unknown_job_cannot_be_watched(service: Service) -> None:
 def _aged_upload(uploads: Uploads, seconds: float = 2 * 86400) -> str:
     name = uploads.put(b"png")
     then = time.time() - seconds
-    os.utime(uploads.path(name), (then, then))
+    os.utime(folder_of(uploads) / name, (then, then))
     return name
 
 
@@ -208,7 +260,7 @@ def test_uploads_of_jobs_that_wait_or_run_are_kept_whatever_their_age(
         if last:
             claim.record(last)
     assert service.sweep_uploads() == 2
-    assert {path.name for path in uploads.folder.iterdir()} == {running, waiting, painted}
+    assert {path.name for path in folder_of(uploads).iterdir()} == {running, waiting, painted}
     assert unused not in names[:4]
     store.close()
 
@@ -291,7 +343,7 @@ def test_the_upkeep_sweeps_uploads(service: Service) -> None:
     async def story() -> None:
         name = _aged_upload(service.intake.uploads)
         upkeep = asyncio.create_task(service.keep_tidy())
-        while (service.intake.uploads.folder / name).exists():  # noqa: ASYNC110 - a file tells nobody
+        while (folder_of(service.intake.uploads) / name).exists():  # noqa: ASYNC110 - a file tells nobody
             await asyncio.sleep(0.01)
         service.close()
         await upkeep

@@ -56,6 +56,53 @@ def test_a_wrong_value_is_refused_with_a_sentence(
         Settings.load()
 
 
+@pytest.mark.parametrize(
+    ("given", "store", "url"),
+    [
+        ({"redis_host": "10.0.0.5"}, "redis://10.0.0.5:6379/0", "redis://10.0.0.5:6379/0"),
+        ({"redis_host": "::1", "redis_port": "7000"}, "redis://[::1]:7000/0", "redis://[::1]:7000/0"),
+        (
+            {"redis_host": "db", "redis_password": "p@ss/word"},
+            "redis://db:6379/0",
+            "redis://:p%40ss%2Fword@db:6379/0",
+        ),
+        ({"redis_host": "db", "job_store": "file:queue"}, "file:queue", None),
+        ({"job_store": "redis://a:b@db/1", "redis_password": "c"}, "redis://a:b@db/1", "redis://a:b@db/1"),
+        ({"job_store": "rediss://db:1/2", "redis_password": "c"}, "rediss://db:1/2", "rediss://:c@db:1/2"),
+        ({"job_store": "unix:///run/redis?db=1"}, "unix:///run/redis?db=1", "unix:///run/redis?db=1"),
+    ],
+)
+def test_a_redis_is_named_by_one_address_or_by_its_parts(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], store: str, url: str | None
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name.upper(), value)
+    settings = Settings.load()
+    assert (settings.job_store, settings.redis_url) == (store, url)
+
+
+@pytest.mark.parametrize(
+    "value", ["redis://", "redis://db:many", "redis://db:99999", "redis://db/x", "unix://"]
+)
+def test_an_address_that_names_no_redis_is_refused_without_showing_a_password(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("JOB_STORE", value.replace("://", "://me:hush@hush@", 1))
+    with pytest.raises(Misconfigured, match="a Redis, as in") as refused:
+        Settings.load()
+    assert "hush" not in refused.value.sentence
+
+
+@pytest.mark.parametrize("value", ["s3://", "s3://UPPER", "file:pictures", "redis://db", "outputs"])
+def test_pictures_are_kept_in_one_of_three_ways(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("BLOBS", value)
+    with pytest.raises(Misconfigured, match=r"Setting BLOBS: .*'s3://BUCKET/PREFIX'"):
+        Settings.load()
+    for right in ("file:", "redis:", "s3://bucket", "s3://a.bucket/with/prefix"):
+        monkeypatch.setenv("BLOBS", right)
+        assert Settings.load().blobs == right
+
+
 def test_a_line_of_dot_env_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +146,8 @@ def test_a_wrong_value_stops_the_start_without_a_traceback(tmp_path: Path, modul
 
 
 def test_all_settings_are_printed_with_their_meaning_and_no_secret(tmp_path: Path) -> None:
-    printed = run("diffusionapi.settings", tmp_path, secret_key="hush-hush", port=1234).stdout  # noqa: S106
+    secrets = {"secret_key": "hush-hush", "job_store": "redis://me:hush-hush@db"}
+    printed = run("diffusionapi.settings", tmp_path, port=1234, **secrets).stdout
     for name, field in Settings.model_fields.items():
         assert f"{name.upper()}=" in printed
         assert field.description
@@ -108,6 +156,7 @@ def test_all_settings_are_printed_with_their_meaning_and_no_secret(tmp_path: Pat
     assert "* differs from the default" in printed
     assert "hush-hush" not in printed
     assert "SECRET_KEY=*****" in printed
+    assert "JOB_STORE=redis://*****@db" in printed
 
 
 def test_whole_seconds_are_printed_as_such() -> None:

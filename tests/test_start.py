@@ -33,6 +33,31 @@ STARTS = {
 }
 
 
+@pytest.mark.parametrize(("setting", "package"), [("job_store", "redis"), ("blobs", "obstore")])
+def test_a_package_that_a_setting_needs_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, package: str
+) -> None:
+    value = {"job_store": "redis://db", "blobs": "s3://bucket"}[setting]
+    settings = Settings(data_dir=tmp_path, **{setting: value})  # type: ignore[arg-type]
+    assert problems(settings) == []
+    monkeypatch.setattr("diffusionapi.start.find_spec", lambda name: None if name == package else object())
+    (problem,) = problems(settings)
+    assert f"it needs the package {package}; .venv/bin/pip install" in problem
+
+
+def test_pictures_in_redis_need_jobs_there(tmp_path: Path) -> None:
+    (problem,) = problems(Settings(data_dir=tmp_path, blobs="redis:"))
+    assert "Setting BLOBS: 'redis:' is the Redis of JOB_STORE" in problem
+    assert problems(Settings(data_dir=tmp_path, blobs="redis:", redis_host="db", workers=0)) == []
+
+
+def test_what_of_a_redis_would_be_ignored_is_said(tmp_path: Path) -> None:
+    (doubt,) = doubts(Settings(data_dir=tmp_path, redis_host="db", job_store="file:queue"))
+    assert doubt == "Settings REDIS_HOST: not used, since the jobs are in file:queue"
+    (doubt,) = doubts(Settings(data_dir=tmp_path, redis_host="db", workers=0))
+    assert "found only if they share" in doubt
+
+
 class Printed:
     """A command that runs until the test has seen enough of what it prints."""
 

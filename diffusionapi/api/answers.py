@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from diffusionapi.errors import Error, QueueFull, TooManyAttempts, TooManyRepeats, TooManyRequests
+from diffusionapi.api.ranges import content_answer
+from diffusionapi.errors import (
+    Error,
+    QueueFull,
+    StorageUnavailable,
+    TooManyAttempts,
+    TooManyRepeats,
+    TooManyRequests,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pydantic import BaseModel
     from starlette.types import Receive, Scope, Send
+
+    from diffusionapi.blobs.named import Kept
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +42,8 @@ def ready_json(model: BaseModel, status: int = 200) -> Response:
 
 def when_to_retry(response: Response, error: Error) -> Response:
     """Of what will be otherwise in a while, the answer says when."""
-    if isinstance(error, QueueFull | TooManyAttempts | TooManyRepeats | TooManyRequests):
+    passing = QueueFull | StorageUnavailable | TooManyAttempts | TooManyRepeats | TooManyRequests
+    if isinstance(error, passing) and error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
 
@@ -58,6 +69,7 @@ def of_files(failures: dict[int | str, dict[str, Any]], *types: str) -> dict[int
         200: {"content": content, "description": "The file"},
         206: {"content": content, "description": "The range that was asked for"},
         304: {"description": "The client has it already"},
+        307: {"description": "The bucket that has it, by a link that is signed (with BLOB_LINKS)"},
         416: {"content": {"text/plain": {}}, "description": "The range lies outside the file"},
     }
 
@@ -93,10 +105,15 @@ class DeliveredResponse(Response):
         await send({"type": "http.response.body", "body": body[last:]})
 
 
-def file_answer(path: Path, request: Request) -> Response:
-    """A file that never changes: ranges, ETag, 304."""
-    static = StaticFiles(directory=path.parent, check_dir=False)
-    response = static.file_response(path, path.stat(), request.scope)
+def file_answer(picture: Kept, request: Request) -> Response:
+    """A file that never changes: ranges, ETag, 304; or the way to the place that has it."""
+    if path := picture.path:
+        static = StaticFiles(directory=path.parent, check_dir=False)
+        response = static.file_response(path, path.stat(), request.scope)
+    elif url := picture.url("HEAD" if request.method == "HEAD" else "GET"):
+        return RedirectResponse(url, headers={"Cache-Control": "no-store"})
+    else:
+        response = content_answer(picture.read(), picture.name, request)
     response.headers["Cache-Control"] = "private, max-age=86400, immutable"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -13,6 +13,7 @@ from diffusionapi.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from diffusionapi.service import Service
     from diffusionapi.worker.pool import WorkerPool
@@ -41,7 +42,7 @@ async def livez() -> Alive:
     responses={503: {"model": Readiness, "description": "Something stands in the way"}},
 )
 def readyz(request: Request) -> Response:
-    """Looks at the queue, the folders of pictures, the free disk space and the workers of this process.
+    """Looks at the queue, the places of pictures, the free disk space and the workers of this process.
 
     With `WORKERS=0` the workers are elsewhere, and nothing is said about them.
     """
@@ -52,13 +53,18 @@ def readyz(request: Request) -> Response:
         ("queue", service.store.check),
         ("outputs", service.blobs.check),
         ("uploads", service.intake.uploads.check),
-        ("disk", lambda: files.check_free(service.blobs.folder, service.settings.min_free_mb)),
+        ("disk", lambda: files.check_free(_disk(service), service.settings.min_free_mb)),
     ):
         if said := _problem(check):
             problems[part] = said
     if not workers.alive:
         problems["workers"] = "a worker is not running"
     return ready_json(Readiness(ok=not problems, problems=problems), 503 if problems else 200)
+
+
+def _disk(service: Service) -> Path:
+    """Where this machine keeps what it does keep: pictures, or only keys and accounts."""
+    return service.blobs.folder or service.settings.data_dir
 
 
 def _problem(check: Callable[[], None]) -> str | None:

@@ -1,43 +1,68 @@
-"""Files of one folder by plain names, so that nothing outside the folder is reached."""
+"""Files of one shelf by plain names, so that nothing beside them is reached."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from diffusionapi import files
 from diffusionapi.errors import UnknownPicture
 
 if TYPE_CHECKING:
     import re
     from pathlib import Path
 
+    from diffusionapi.blobs.shelf import Method, Shelf
 
-class NamedFiles:
+
+class Kept:
+    """A picture for servers that hand it out, as the shelf has it: a path of this machine, else an address to
+    send the client to, else bytes. Of one that is not there neither path nor address is known."""
+
+    def __init__(self, shelf: Shelf, name: str) -> None:
+        self.name = name
+        self._shelf = shelf
+
+    @property
+    def path(self) -> Path | None:
+        return self._shelf.path(self.name)
+
+    def url(self, method: Method) -> str | None:
+        return self._shelf.url(self.name, method)
+
+    def read(self) -> bytes:
+        """UnknownPicture when it is not there."""
+        content = self._shelf.read(self.name)
+        if content is None:
+            raise UnknownPicture(self.name)
+        return content
+
+
+class Named:
     names: ClassVar[re.Pattern[str]]
     """What a name looks like; any other is unknown."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        files.make_folder(folder)
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of this machine in which they lie, if they do."""
+        return self._shelf.folder
 
     def get(self, name: str) -> bytes:
-        content = files.read(self._file(name))
-        if content is None:
-            raise UnknownPicture(name)
-        return content
+        return self.kept(name).read()
 
-    def path(self, name: str) -> Path:
-        """Where a picture lies, for servers that hand out files."""
-        path = self._file(name)
-        if path.is_symlink() or not path.is_file():
-            raise UnknownPicture(name)
-        return path
+    def kept(self, name: str) -> Kept:
+        """A picture to be handed out, looked for when it is."""
+        return Kept(self._shelf, self._known(name))
+
+    def exists(self, name: str) -> bool:
+        return self._shelf.has(self._known(name))
 
     def check(self) -> None:
         """Raise StorageUnavailable when a picture could not be kept now."""
-        files.check_room(self.folder)
+        self._shelf.check()
 
-    def _file(self, name: str) -> Path:
+    def _known(self, name: str) -> str:
         if not self.names.fullmatch(name):
             raise UnknownPicture(name)
-        return self.folder / name
+        return name

@@ -13,11 +13,11 @@ from diffusionapi.catalog.looks import Looks
 from diffusionapi.catalog.scan import Installed
 from diffusionapi.core.names import fold, near
 from diffusionapi.errors import BadRequest, UnknownName
-from diffusionapi.languages.reading import languages_of
+from diffusionapi.languages.reading import languages_of, read, unclear
 from diffusionapi.weights import controlnets, inspection, lora_kind, vaes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from diffusionapi.catalog.translators import Translator
@@ -43,12 +43,15 @@ BUILT_IN_UPSCALERS = (
 _FRESH_SECONDS = 2.0
 """A model that was removed, or changed in its folder, is told as it was for as long as this at most."""
 _UNKNOWN_SECONDS = 0.1
-"""A name that is in no list has the folders looked through again when the lists are as old as this."""
+"""A name that is in no list has the folders looked through again when the lists are as old as this, or when a
+LoRA came since."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
     taken: float
+    loras_changed: int | None
+    """When a LoRA last came into their folder, or went."""
     models: list[Installed]
     loras: list[Installed]
     upscalers: list[Installed]
@@ -121,6 +124,9 @@ class Catalog:
         """The model of a request that names none."""
         if self._settings.default_model:
             return self.model(self._settings.default_model, field)
+        return self._found(partial(self._usual, field))
+
+    def _usual(self, field: str) -> Installed:
         spellings = _spellings(self.models, {})
         found = [one for usual in USUAL_MODELS for one in spellings.get(fold(usual), [])] or self.models
         if not found:
@@ -143,16 +149,17 @@ class Catalog:
         return self._found(lambda: _pick(self.vaes, name, field, "VAE"))
 
     def _found(self, look: Callable[[], Installed]) -> Installed:
-        """What a look at the lists finds; if nothing, after another one through the folders, since a file may
-        have come this instant, as a LoRA does when its training ends."""
+        """What a look at the lists finds; if nothing, or what has gone away since, after another one through
+        the folders: a LoRA comes in the instant when its training ends, and goes when that is deleted."""
         try:
-            return look()
+            if (found := look()).there:
+                return found
         except BadRequest:
             snapshot = self._snapshot
-            if snapshot is None or time.monotonic() - snapshot.taken < _UNKNOWN_SECONDS:
+            if snapshot is None or self._is_new(snapshot):
                 raise
-            self._snapshot = None
-            return look()
+        self._snapshot = None
+        return look()
 
     def safety_checker(self, model: Installed | None) -> Path | None:
         """The folder of what checks a model's pictures (None: of any model), None if nothing does."""
@@ -170,6 +177,22 @@ class Catalog:
         names = [one.name for one in self.embeddings]
         found = languages_of(prompts, names=names, rather=translators.known(installed))
         return translators.refusal(found, installed, _shown(self._settings.translators_dir))
+
+    def check_languages(self, prompts: Mapping[str, str]) -> str | None:
+        """Of prompts by their fields, BadRequest for one that cannot be told to a model in English; else what
+        is to be said of words that are taken for English, and may be in another language."""
+        installed = self.translators
+        telling = {"names": [one.name for one in self.embeddings], "rather": translators.known(installed)}
+        for field, passages in zip(prompts, read(list(prompts.values()), **telling), strict=True):
+            found = [one.language for one in passages if one.language is not None]
+            if (
+                why := translators.refusal(found, installed, _shown(self._settings.translators_dir))
+            ) is not None:
+                raise BadRequest(field, why)
+        words = [repr(one) for one in unclear(list(prompts.values()), **telling)]
+        return (
+            f"Taken for English, though it may be in another language: {', '.join(words)}" if words else None
+        )
 
     def face_restorer(self) -> tuple[Path, Path] | None:
         """The files of what paints faces anew, and of what finds them."""
@@ -202,12 +225,23 @@ class Catalog:
         """Why a hint cannot be read from pictures, None if it can."""
         return hints.missing(hint, self._settings.path(self._settings.hints_dir))
 
+    def _is_new(self, snapshot: _Snapshot) -> bool:
+        young = time.monotonic() - snapshot.taken < _UNKNOWN_SECONDS
+        return young and snapshot.loras_changed == self._loras_changed()
+
+    def _loras_changed(self) -> int | None:
+        try:
+            return self._settings.path(self._settings.loras_dir).stat().st_mtime_ns
+        except OSError:
+            return None
+
     def _fresh(self) -> _Snapshot:
         snapshot, now = self._snapshot, time.monotonic()
         if snapshot is None or now - snapshot.taken > _FRESH_SECONDS:
             settings = self._settings
             snapshot = self._snapshot = _Snapshot(
                 now,
+                self._loras_changed(),
                 [*self._built_in, *scan.models(settings)],
                 scan.files(settings.path(settings.loras_dir), ".safetensors"),
                 [

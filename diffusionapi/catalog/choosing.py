@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _BEST_UPSCALERS = ("real esrgan", "realesrgan", "realesr", "ultrasharp", "esrgan")
 """What is in their names, the best first."""
 _ALWAYS_THERE = "Lanczos"
+_LATENT = "Latent"
 
 _EYES: dict[str, tuple[str, ...]] = {
     "canny": ("canny", "edges"),
@@ -39,6 +40,37 @@ def best_upscaler(catalog: Catalog) -> str:
             if word in fold(name):
                 return name
     return files[0] if files else _ALWAYS_THERE
+
+
+def picture_upscaler(catalog: Catalog, name: str | None, field: str) -> str:
+    """The upscaler of this name, without one the best; BadRequest for one that makes no pictures larger."""
+    if name is None:
+        return best_upscaler(catalog)
+    found = catalog.upscaler(name, field).name
+    if found.startswith(_LATENT):
+        raise BadRequest(field, f"{found!r} makes latents larger, and no pictures")
+    return found
+
+
+def family_of(catalog: Catalog, model: Installed) -> Family | None:
+    """None where the files do not say; whether they can be used at all is looked at with all else."""
+    with suppress(BrokenModel):
+        if found := catalog.found_model(model):
+            return found.family
+    return None
+
+
+def controlnet_by(
+    catalog: Catalog, name: str, eyes: tuple[str, ...], family: Family | None, field: str
+) -> tuple[Installed, str | None]:
+    """The ControlNet of this name, else one that looks at what is called so, which is then told."""
+    try:
+        return catalog.controlnet(name, field), None
+    except UnknownName:
+        eye = next((one for one in eyes if fold(one) == fold(name)), None)
+        if eye is None:
+            raise
+        return controlnet_for(catalog, eye, family, field), eye
 
 
 def controlnet_for(catalog: Catalog, eye: str, family: Family | None, field: str) -> Installed:

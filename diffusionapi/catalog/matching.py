@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffusionapi.errors import BadRequest, BrokenModel
+from diffusionapi.errors import BadRequest, BrokenModel, UnknownName
 from diffusionapi.weights import vaes
 from diffusionapi.weights.families import LABELS
 from diffusionapi.weights.lora_kind import labels
@@ -81,7 +81,7 @@ def _check_control(catalog: Catalog, model: Named, base: Found | None, net: Name
     try:
         family = catalog.found_controlnet(net.what).family
     except BrokenModel as error:
-        raise BadRequest(net.field, error.sentence) from error
+        raise _unusable(net, "ControlNet", error) from error
     if base is not None and base.family != family:
         raise BadRequest(
             net.field,
@@ -95,7 +95,7 @@ def _check_vae(catalog: Catalog, base: Found | None, vae: Named) -> None:
         found = catalog.found_vae(vae.what)
         problem = vaes.unfit(found, base) if base is not None else None
     except BrokenModel as error:
-        raise BadRequest(vae.field, error.sentence) from error
+        raise _unusable(vae, "VAE", error) from error
     if problem:
         raise BadRequest(vae.field, f"{vae.what.name!r} {problem}")
 
@@ -104,13 +104,20 @@ def _model(catalog: Catalog, named: Named) -> Found | None:
     try:
         return catalog.found_model(named.what)
     except BrokenModel as error:
-        raise BadRequest(named.field, error.sentence) from error
+        raise _unusable(named, "model", error) from error
 
 
 def _lora(catalog: Catalog, named: Named) -> FoundLora:
     try:
         return catalog.found_lora(named.what)
     except BrokenModel as error:
-        raise BadRequest(named.field, error.sentence) from error
+        raise _unusable(named, "LoRA", error) from error
     except BadRequest as error:
         raise BadRequest(named.field, error.problem) from error
+
+
+def _unusable(named: Named, kind: str, error: BrokenModel) -> BadRequest:
+    """What went away since the folders were looked through is as unknown as if it had never been there."""
+    if named.what.there:
+        return BadRequest(named.field, error.sentence)
+    return UnknownName(named.field, kind, named.what.name, (), ())

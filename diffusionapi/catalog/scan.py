@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ class Installed:
     name: str
     path: Path | None
     """None for what is built in."""
+
+    @property
+    def there(self) -> bool:
+        """Whether it is still in its folder: a list of it may be a moment old."""
+        return self.path is None or os.path.lexists(self.path)
 
 
 def models(settings: Settings) -> list[Installed]:

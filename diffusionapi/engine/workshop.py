@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.open import open_uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine import devices, memory, safety
 from diffusionapi.engine.adapters.lora import Loras, Use, in_order
@@ -81,7 +81,7 @@ class Workshop:
         self._faces = Faces(self.device)
         self._prompter = Prompter(self._catalog)
         self._checkers: dict[Path, SafetyChecker] = {}
-        self.uploads = Uploads(settings.path(settings.uploads_dir))
+        self.uploads = open_uploads(settings, patient=True)
         self._readers = Readers(settings.path(settings.hints_dir), home)
         self._rack = Rack(self._catalog, self._models, self.uploads, self._readers, self._quarters)
         self._vaes = Vaes(self._catalog, self._models, self._quarters)

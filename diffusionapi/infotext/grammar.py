@@ -21,7 +21,7 @@ from diffusionapi.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from diffusionapi.core.request import Mask, Source
+    from diffusionapi.core.request import Control, Mask, Source, Tiling
 
 _NEGATIVE = "Negative prompt:"
 _TAGS_ADDED = "Lora tags added"
@@ -58,6 +58,8 @@ _DEFAULTS = {
 }
 """What nobody speaks of where it is as it is by default."""
 
+_TILED: Tiling = "both"
+"""What A1111 has a word for; it knows no panoramas."""
 _RESIZES = {"crop": "Crop and resize", "fill": "Resize and fill"}
 _CONTENTS = {"blurred": "fill", "noise": "latent noise", "blank": "latent nothing"}
 """What the way that needs no word, "Just resize" and "original", leaves."""
@@ -118,6 +120,8 @@ def read(text: str) -> dict[str, Any]:
             found[name] = kind(pairs[key])
     with suppress(KeyError, ValueError):
         found["width"], found["height"] = (int(side) for side in pairs["Size"].split("x"))
+    if pairs.get("Tiling") == "True":
+        found["tiling"] = _TILED
     if "Sampler" in pairs:
         found |= _sampling(pairs["Sampler"], pairs.get("Schedule type"))
     found |= {"hires": _hires(pairs, found.get("steps")), "refiner": _refiner(pairs)}
@@ -176,6 +180,8 @@ def _pairs(request: GenerationRequest, facts: Facts) -> dict[str, str]:
         "Refiner switch at": _number(refiner.switch_at) if refiner else None,
         "Resize mode": _resize_mode(source) if source else None,
         **_mask_pairs(source.mask if source else None),
+        "Tiling": "True" if request.tiling == _TILED else None,
+        **_control_pairs(request.controls),
         "Lora hashes": hashes or None,
         "Version": f"diffusionapi {diffusionapi.__version__}",
     }
@@ -199,6 +205,18 @@ def _mask_pairs(mask: Mask | None) -> dict[str, str | None]:
         "Masked content": _CONTENTS.get(mask.fill),
         "Inpaint area": "Only masked" if mask.only_masked else None,
         "Masked area padding": str(mask.padding) if mask.only_masked else None,
+    }
+
+
+def _control_pairs(controls: tuple[Control, ...]) -> dict[str, str]:
+    """In the words of A1111's extension for ControlNets; the pictures that these looked at are not told."""
+    return {
+        f"ControlNet {number}": (
+            f"Module: {one.hint}, Model: {one.net}, Weight: {_number(one.scale)}, "
+            f"Guidance Start: {_number(one.start)}, Guidance End: {_number(one.end)}, "
+            f"Control Mode: {'ControlNet is more important' if one.guess else 'Balanced'}"
+        )
+        for number, one in enumerate(controls)
     }
 
 

@@ -19,7 +19,7 @@ from diffusionapi.net.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from diffusionapi.blobs.folder import FolderBlobs
+    from diffusionapi.blobs.store import Blobs
     from diffusionapi.blobs.uploads import Uploads
     from diffusionapi.intake.pictures import Kind
     from diffusionapi.net.guarded import Resolver
@@ -47,7 +47,7 @@ class Intake:
     """
 
     def __init__(
-        self, settings: Settings, uploads: Uploads, blobs: FolderBlobs, *, resolve: Resolver | None = None
+        self, settings: Settings, uploads: Uploads, blobs: Blobs, *, resolve: Resolver | None = None
     ) -> None:
         self.own: list[Own] = [lambda path: _finished(blobs, path)]
         self.uploads = uploads
@@ -148,7 +148,7 @@ def _as_it_is(field: str, content: bytes) -> bytes:
     return content
 
 
-def _finished(blobs: FolderBlobs, path: str) -> bytes | None:
+def _finished(blobs: Blobs, path: str) -> bytes | None:
     folder, _, name = path.rpartition("/")
     return blobs.get(name) if folder == "/images" else None
 

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING
 from diffusionapi import files
 from diffusionapi.core.events import Cancelled, Failed, Failure
 from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.core.lane import lane_of
 from diffusionapi.errors import DamagedJob, JobEnded, JobExists, UnknownJob
 from diffusionapi.jobs import codec
 from diffusionapi.jobs.index import Index, Place, Row
 from diffusionapi.jobs.previews import FilePreviews
+from diffusionapi.jobs.slot import Slot
 from diffusionapi.jobs.store import (
     ADOPT_AFTER,
     KEY_SECONDS,
@@ -39,6 +41,9 @@ from diffusionapi.jobs.store import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from diffusionapi.core.lane import Lane
+    from diffusionapi.jobs.affinity import Preference
 
 _ID = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 _TICKET_SUFFIX = "_job.json"
@@ -149,7 +154,12 @@ class FileJobStore(JobStore):
 
     # --- what workers ask -------------------------------------------------------------------------------
 
-    def claim(self, wanted: Callable[[Ticket], bool] | None = None) -> Claim | None:
+    def claim(
+        self,
+        wanted: Callable[[Lane], bool] | None = None,
+        *,
+        preference: Preference | None = None,  # noqa: ARG002 - first in, first out
+    ) -> Claim | None:
         for job_id in self._candidates():
             if wanted is not None and not self._is(wanted, job_id):
                 continue
@@ -158,11 +168,11 @@ class FileJobStore(JobStore):
                 return claim
         return None
 
-    def _is(self, wanted: Callable[[Ticket], bool], job_id: str) -> bool:
+    def _is(self, wanted: Callable[[Lane], bool], job_id: str) -> bool:
         """Asked without the job's lock, since a ticket never changes. To take one that cannot be read is to
         end it, which anybody may."""
         try:
-            return wanted(self.ticket(job_id))
+            return wanted(lane_of(self.ticket(job_id).request))
         except (UnknownJob, DamagedJob):
             return True
 
@@ -294,6 +304,9 @@ class FileJobStore(JobStore):
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
+
+    def duty(self, name: str) -> Slot:
+        return Slot(self.folder / f"{name}.lock")
 
     def check(self) -> None:
         files.check_room(self.folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.core.events import Cancelled
 from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.core.lane import lane_of
 from diffusionapi.errors import JobEnded, JobExists, KeyReused, QueueFull, UnknownJob
 from diffusionapi.jobs.previews import MemoryPreviews
 from diffusionapi.jobs.store import (
@@ -24,6 +25,9 @@ from diffusionapi.jobs.store import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from diffusionapi.core.lane import Lane
+    from diffusionapi.jobs.affinity import Preference
 
 _RETRY_AFTER = 5
 
@@ -79,11 +83,16 @@ class MemoryJobStore(JobStore):
     def ticket(self, job_id: str) -> Ticket:
         return self._kept(job_id).ticket
 
-    def claim(self, wanted: Callable[[Ticket], bool] | None = None) -> Claim | None:
+    def claim(
+        self,
+        wanted: Callable[[Lane], bool] | None = None,
+        *,
+        preference: Preference | None = None,  # noqa: ARG002 - first in, first out
+    ) -> Claim | None:
         with self._changed:
             for job_id in self._waiting:
                 kept = self._jobs[job_id]
-                if not kept.held and (wanted is None or wanted(kept.ticket)):
+                if not kept.held and (wanted is None or wanted(lane_of(kept.ticket.request))):
                     kept.held = True
                     return Claim(self, kept.ticket, kept.progress, kept)
         return None

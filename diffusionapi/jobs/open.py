@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 
 def open_store(settings: Settings) -> JobStore:
+    if (url := settings.redis_url) is not None:
+        # Imported late: it needs a package that not everybody has.
+        from diffusionapi.jobs.redis.store import RedisJobStore
+
+        return RedisJobStore(url)
     kind, _, place = settings.job_store.partition(":")
     if kind == "memory":
         return MemoryJobStore()

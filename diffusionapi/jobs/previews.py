@@ -104,9 +104,8 @@ class FilePreviews(Previews):
 
     def put(self, job_id: str, preview: Preview) -> None:
         if path := self._file(job_id, ".preview"):
-            numbers = f"{preview.step} {preview.steps} {preview.width} {preview.height}\n"
             with suppress(StorageUnavailable):
-                files.write(path, numbers.encode() + preview.content, durable=False)
+                files.write(path, printed(preview), durable=False)
 
     def latest(self, job_id: str) -> Preview | None:
         path = self._file(job_id, ".preview")
@@ -119,7 +118,7 @@ class FilePreviews(Previews):
             if known is None or known[0] != stamp:
                 if len(self._read) >= _READ:
                     self._read.clear()
-                known = self._read[job_id] = stamp, _parsed(path.read_bytes())
+                known = self._read[job_id] = stamp, parsed(path.read_bytes())
             return known[1]
         return None
 
@@ -141,7 +140,12 @@ class FilePreviews(Previews):
         return self.folder / (job_id + suffix) if _ID.fullmatch(job_id) else None
 
 
-def _parsed(content: bytes) -> Preview:
+def printed(preview: Preview) -> bytes:
+    """Its numbers, then the JPEG."""
+    return f"{preview.step} {preview.steps} {preview.width} {preview.height}\n".encode() + preview.content
+
+
+def parsed(content: bytes) -> Preview:
     numbers, _, picture = content.partition(b"\n")
     step, steps, width, height = map(int, numbers.split())
     return Preview(step, steps, width, height, picture)

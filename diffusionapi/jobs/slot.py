@@ -30,6 +30,9 @@ class Slot:
         self._descriptor = descriptor
         return True
 
+    def kept(self) -> bool:
+        return self._descriptor is not None
+
     def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)

@@ -1,7 +1,12 @@
 """The contract of a job store, and what a worker holds while it works on a job.
 
-Every variant promises: jobs are claimed first in, first out; at most one holder per job at any time; a hold
-ends when its holder lets go or dies; what was recorded durably survives; a read sees a whole record.
+Every variant promises: at most one holder per job at any time; a hold ends when its holder lets go or dies;
+what was recorded durably survives; a read sees a whole record. Jobs of one lane are claimed first in, first
+out, and in a store of one machine all jobs are. Which lane comes next in a store that many machines share
+depends on what their workers hold (affinity.py).
+
+Across machines a holder may be taken for dead and come back. Once another has its job, `save`,
+`cancel_requested` and `release` raise HoldLost and change nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +14,18 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from diffusionapi.jobs import census
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from diffusionapi.core.events import Event
     from diffusionapi.core.job import Progress, Ticket
+    from diffusionapi.core.lane import Lane
+    from diffusionapi.jobs.affinity import Preference
+    from diffusionapi.jobs.census import Census
     from diffusionapi.jobs.previews import Previews
 
 ADOPT_AFTER = 5.0
@@ -67,11 +77,33 @@ class Claim:
         self.progress = progress
         return progress
 
+    def note(self, event: Event, *, write: bool = True) -> None:
+        """Move the job along within its state. What is not written, be it that the storage refuses, goes with
+        the next event that is."""
+        progress = self.progress.evolve(event, time.time())
+        try:
+            if write:
+                self._store.save(self, progress, durable=False)
+        finally:
+            self.progress = progress
+
     def cancel_requested(self) -> bool:
         return self._store.cancel_requested(self)
 
     def release(self) -> None:
         self._store.release(self)
+
+
+class Duty(Protocol):
+    """A place that one process has at a time; the next one has it when that ends, or dies."""
+
+    def acquire(self) -> bool:
+        """Take the place if it is free."""
+
+    def kept(self) -> bool:
+        """Whether a place that was taken is still ours."""
+
+    def release(self) -> None: ...
 
 
 class JobStore(ABC):
@@ -104,23 +136,29 @@ class JobStore(ABC):
         """What was asked for; UnknownJob, DamagedJob."""
 
     @abstractmethod
-    def claim(self, wanted: Callable[[Ticket], bool] | None = None) -> Claim | None:
-        """Hold the first job that nobody holds, or None; the first that is `wanted`, if that is given.
+    def claim(
+        self, wanted: Callable[[Lane], bool] | None = None, *, preference: Preference | None = None
+    ) -> Claim | None:
+        """Hold the first job that nobody holds, or None; the first of the lanes that are `wanted`, if given.
 
-        What it costs does not depend on how many wait, but on how many it has to pass over.
+        A store that many machines share goes by `preference`; the others stay first in, first out. What it
+        costs does not depend on how many wait, but on how many it has to pass over.
         """
 
     @abstractmethod
     def save(self, claim: Claim, progress: Progress, *, durable: bool) -> None:
-        """Replace the progress of a held job."""
+        """Replace the progress of a held job; HoldLost.
+
+        What is not durable may be lost with the machine; of that, steps and phases may be written later.
+        """
 
     @abstractmethod
     def cancel_requested(self, claim: Claim) -> bool:
-        """Has the client of a held job taken it back?"""
+        """Has the client of a held job taken it back? HoldLost. Asked twenty times a second."""
 
     @abstractmethod
     def release(self, claim: Claim) -> None:
-        """Let go of a held job."""
+        """Let go of a held job; HoldLost. A hold that cannot be given up now ends by itself soon."""
 
     @abstractmethod
     def cancel(self, job_id: str) -> Progress:
@@ -172,6 +210,14 @@ class JobStore(ABC):
     @abstractmethod
     def wake(self) -> None:
         """End every `wait` in this process."""
+
+    def census(self) -> Census:
+        """How much there is to do. Without a tally by lanes, what waits first in the line is read for it."""
+        return census.counted(self)
+
+    def duty(self, name: str) -> Duty | None:  # noqa: ARG002 - there is nobody to share it with
+        """For what one process at a time does, of all that share these jobs; None: nobody else has them."""
+        return None
 
     @abstractmethod
     def check(self) -> None:

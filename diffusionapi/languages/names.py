@@ -86,21 +86,3 @@ SCRIPTS: dict[str, dict[str, str]] = {
 """The first word of a letter's name in Unicode -> the languages that are written so, beside English."""
 
 NAMES = {code: name for script in SCRIPTS.values() for code, name in script.items()}
-
-SMALL_WORDS = {
-    "de": "am an auf aus bei das dem den der des die ein eine einem einen einer im mit und vom von zum zur",
-    "es": "al con de del el en la las los por sin sobre su un una unos y",
-    "fr": "au aux avec d dans de des du en et l la le les par sans sous sur un une",
-    "id": "dan dari dengan di ke pada yang",
-    "it": "al alla che con dal del della di e gli il in la le lo nel nella per su sul sulla un una uno",
-    "nl": "aan bij de een en het in met naar op te van voor zonder",
-    "pl": "do i na nad o od pod przy w z ze",
-    "pt": "a ao as com da das de do dos em e na no nos o os por sem um uma",
-    "sv": "av ett en i med och på under utan vid",
-    "tr": "bir ile ve",
-}
-"""What even a prompt of three words may hold of a language."""
-JARGON = (
-    "artstation bokeh cgi dof dslr hd hdr jpeg lowres nsfw octane png pov sfw sks uhd vaporwave watermark"
-)
-"""Words of English prompts that are in no dictionary."""

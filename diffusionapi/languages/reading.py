@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from diffusionapi.languages.detection import detect
+from diffusionapi.languages.detection import detect, doubtful
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -47,6 +47,15 @@ def languages_of(
     """Those that the prompts would have to be translated from, in the order in which they come."""
     passages = (one for prompt in read(prompts, names=names, rather=rather) for one in prompt)
     return list(dict.fromkeys(one.language for one in passages if one.language is not None))
+
+
+def unclear(prompts: Sequence[str], *, names: Iterable[str] = (), rather: Collection[str] = ()) -> list[str]:
+    """What is taken for English, and may be in another language."""
+    signs = _pattern(names)
+    pieces = (piece for prompt in prompts for run in _runs(prompt, signs) for piece in run)
+    spoken = [piece.text.strip() for piece in pieces if piece.spoken]
+    told = zip(spoken, detect(spoken, rather), strict=True)
+    return list(dict.fromkeys(text for text, language in told if language is None and doubtful(text)))
 
 
 @dataclass(frozen=True, slots=True)

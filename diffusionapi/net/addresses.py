@@ -36,6 +36,15 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 addresses as an IPv6-only network shows them, RFC 6052."""
 
 
+def is_address(host: str) -> bool:
+    """Is this an address, and no name?"""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_public(address: str) -> bool:
     """Is this the address of a single machine on the public internet? False for what is no address."""
     try:

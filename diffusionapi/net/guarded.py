@@ -15,7 +15,7 @@ import httpx
 from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
 
 from diffusionapi import __version__
-from diffusionapi.net.addresses import PORTS, is_public
+from diffusionapi.net.addresses import PORTS, is_address, is_public
 from diffusionapi.net.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -34,6 +34,19 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 class Refused(Exception):
     """Why nobody may be sent to a URL, or what came of it is not taken: for the log, never for the client."""
+
+
+def refusal(url: httpx.URL, *, allow_private: bool) -> str | None:
+    """What a URL must be or do for anybody to be sent to it, as far as it says so itself; None if it does."""
+    if url.scheme not in _DEFAULT_PORTS or not url.host:
+        return "be an http or https URL with a host"
+    if url.userinfo:
+        return "carry no name or password"
+    if allow_private:
+        return None
+    if (url.port or _DEFAULT_PORTS[url.scheme]) not in PORTS:
+        return "lead to port 80, 443, 8080 or 8443"
+    return "lead to a public address" if is_address(url.host) and not is_public(url.host) else None
 
 
 class Guarded:
@@ -59,13 +72,9 @@ class Guarded:
 
     async def addresses(self, url: httpx.URL) -> list[str]:
         """The addresses of its host, all of them fit to be asked; Refused, and OSError when there is none."""
-        if url.scheme not in _DEFAULT_PORTS or not url.host:
-            raise Refused("it is no http or https URL with a host")
-        if url.userinfo:
-            raise Refused("it carries a name or password")
+        if (problem := refusal(url, allow_private=self._allow_private)) is not None:
+            raise Refused(f"it must {problem}")
         port = url.port or _DEFAULT_PORTS[url.scheme]
-        if not self._allow_private and port not in PORTS:
-            raise Refused(f"port {port} is none of the web's")
         addresses = await self._resolve(url.raw_host.decode("ascii").strip("[]"), port)
         if not addresses:
             raise OSError("its host has no address")

@@ -1,7 +1,8 @@
 """Tells servers of clients how their jobs are doing, from a thread of its own that no job ever waits for.
 
 It follows jobs through the store, whichever process took them in and whichever worker runs them. Of the
-processes on one folder one delivers at a time; what it has done is in the journal, so that any other goes on.
+processes that share the jobs one delivers at a time. What it has done is in the journal. Processes on one
+folder share that, so that any other goes on; on another machine it begins anew, with the jobs that live then.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.errors import Error
 from diffusionapi.jobs.file import FileJobStore
-from diffusionapi.jobs.slot import Slot
 from diffusionapi.webhooks.delivery import Delivery, Patience
 from diffusionapi.webhooks.following import Following
 from diffusionapi.webhooks.journal import Journal
@@ -25,7 +25,7 @@ from diffusionapi.webhooks.sending import Sender
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from diffusionapi.blobs.folder import FolderBlobs
+    from diffusionapi.blobs.store import Blobs
     from diffusionapi.jobs.store import JobStore
     from diffusionapi.net.guarded import Resolver
     from diffusionapi.settings import Settings
@@ -61,7 +61,7 @@ class Courier:
         self,
         settings: Settings,
         store: JobStore,
-        blobs: FolderBlobs,
+        blobs: Blobs,
         outgoing: Mapping[str, Outgoing],
         *,
         patience: Patience | None = None,
@@ -79,7 +79,7 @@ class Courier:
             resolve=resolve,
         )
         folder = store.folder if isinstance(store, FileJobStore) else None
-        self._slot = None if folder is None else Slot(folder / "webhooks.lock")
+        self._duty = store.duty("webhooks")
         self._journal = Journal(None if folder is None else folder / "webhooks.sqlite")
         self._since: int | None = None
         self._complaint = ""
@@ -110,12 +110,15 @@ class Courier:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if self._slot is None or self._slot.acquire():
+                if self._duty is None or self._duty.acquire():
                     try:
                         asyncio.run(self._work())
                     finally:
-                        if self._slot is not None:
-                            self._slot.release()
+                        if self._duty is not None:
+                            self._duty.release()
+                elif not self._journal.shared:
+                    # Nobody will tell us how far the one has come who delivers now.
+                    self._since, _ = self._store.accepted(None)
             except Error as error:
                 self._complain(error)
             except Exception:
@@ -129,7 +132,7 @@ class Courier:
         try:
             following.begin(self._since)
             next_upkeep = 0.0
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and (self._duty is None or self._duty.kept()):
                 began = time.monotonic()
                 try:
                     following.look()

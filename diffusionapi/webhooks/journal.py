@@ -58,6 +58,8 @@ class Tried:
 
 class Journal:
     def __init__(self, file: Path | None) -> None:
+        self.shared = file is not None
+        """With the other processes on its folder."""
         self._database = Database(file, _SCHEMA, what="webhooks' journal")
 
     def add(self, job_id: str, one: Try, *, settled: bool) -> None:

@@ -17,7 +17,7 @@ from diffusionapi.net.guarded import ERRORS, Guarded, Refused
 from diffusionapi.webhooks import signing
 
 if TYPE_CHECKING:
-    from diffusionapi.blobs.folder import FolderBlobs
+    from diffusionapi.blobs.store import Blobs
     from diffusionapi.net.guarded import Resolver
     from diffusionapi.webhooks.message import Message, Part
 
@@ -45,7 +45,7 @@ class Outcome:
 
 class Sender:
     def __init__(
-        self, blobs: FolderBlobs, *, timeout: float, allow_private: bool, resolve: Resolver | None
+        self, blobs: Blobs, *, timeout: float, allow_private: bool, resolve: Resolver | None
     ) -> None:
         self._blobs = blobs
         self._timeout = timeout

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from diffusionapi.core.events import Picture, Trained
+from diffusionapi.core.events import Failure, Picture, Trained
 from diffusionapi.core.request import GenerationRequest
 from diffusionapi.core.work import TrainingRequest, UpscaleRequest
+from diffusionapi.worker.run import Overdue
 
 if TYPE_CHECKING:
     from diffusionapi.core.job import Ticket
     from diffusionapi.engine.engine import Rendered, Taught
+    from diffusionapi.errors import EngineDied
 
 
 def picture(ticket: Ticket, rendered: Rendered, seconds: float) -> Picture:
@@ -42,3 +44,12 @@ def _origin(request: GenerationRequest | UpscaleRequest) -> tuple[str, int]:
 
 def trained(request: TrainingRequest, taught: Taught, seconds: float) -> Trained:
     return Trained(request.name, request.model, taught.steps, taught.loss, round(seconds, 2))
+
+
+def given_up(death: EngineDied, times: int) -> Failure:
+    """After the last of so many deaths of the engine."""
+    if isinstance(death, Overdue):
+        return Failure(death.code, f"Given up after {times} attempts; the last time {death.sentence}")
+    return Failure(
+        death.code, f"The engine died {times} times under this job; the last time {death.sentence}"
+    )

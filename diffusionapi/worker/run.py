@@ -22,6 +22,8 @@ class Rules:
     """The same of a training."""
     training_yields: bool
     """Pictures are claimed while a training runs, and go before it."""
+    stay: int
+    """Jobs in a row that a worker takes for the model it holds, while others wait."""
 
 
 class Overdue(EngineDied):
@@ -38,10 +40,23 @@ class Run:
         self.began = now
         self.training = request if isinstance(request, TrainingRequest) else None
         self.cancelling = False
+        self.lost = False
+        """Another worker has taken the job; what is left of it here is of no interest."""
         self.previewing = False
         self._seconds = rules.training_timeout if self.training else rules.job_timeout
         self._setting = "TRAINING_TIMEOUT" if self.training else "JOB_TIMEOUT"
         self._spent = 0.0
+        self._looked = now
+        self._stepped: float | None = None
+
+    def stepped(self, now: float, *, begins: bool) -> float | None:
+        """Seconds since the step before, or since its phase `begins`; None when that is not known."""
+        since = None if begins or self._stepped is None else now - self._stepped
+        self._stepped = now
+        return since
+
+    def pause(self, now: float) -> None:
+        """The time since the last check does not count: nobody listened to the engine."""
         self._looked = now
 
     def check(self, now: float, *, waits: bool) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from diffusionapi.blobs.folder import FolderBlobs
 from diffusionapi.errors import StorageFull, UnknownPicture
+from tests.folders import folder_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,8 @@ def test_what_was_put_is_got(blobs: FolderBlobs) -> None:
     blobs.put("a.png", b"content")
     assert blobs.get("a.png") == b"content"
     assert blobs.exists("a.png")
-    assert blobs.path("a.png").read_bytes() == b"content"
+    assert blobs.kept("a.png").path == folder_of(blobs) / "a.png"
+    assert blobs.kept("a.png").url("GET") is None
 
 
 def test_what_is_not_there_is_unknown(blobs: FolderBlobs) -> None:
@@ -35,9 +37,28 @@ def test_what_is_not_there_is_unknown(blobs: FolderBlobs) -> None:
     "name", ["../a.png", "/etc/passwd", "a", "a.txt", ".a.png", "a/b.png", "", "a.png\0"]
 )
 def test_no_name_leads_out_of_the_folder(blobs: FolderBlobs, name: str) -> None:
-    for ask in (blobs.get, blobs.path, blobs.exists):
+    for ask in (blobs.get, blobs.kept, blobs.exists, blobs.remove, lambda name: blobs.put(name, b"")):
         with pytest.raises(UnknownPicture):
             ask(name)
+
+
+def test_a_link_in_the_folder_leads_to_no_picture(blobs: FolderBlobs, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"classified")
+    (tmp_path / "outputs" / "link.png").symlink_to(tmp_path / "secret.png")
+    assert not blobs.exists("link.png")
+    assert blobs.kept("link.png").path is None
+    for read in (blobs.kept("link.png").read, lambda: blobs.get("link.png")):
+        with pytest.raises(UnknownPicture):
+            read()
+
+
+def test_a_picture_that_went_meanwhile_is_unknown(blobs: FolderBlobs) -> None:
+    blobs.put("a.png", b"content")
+    kept = blobs.kept("a.png")
+    blobs.remove("a.png")
+    assert kept.path is None
+    with pytest.raises(UnknownPicture):
+        kept.read()
 
 
 def test_a_picture_that_finds_no_room_leaves_nothing(
@@ -49,4 +70,4 @@ def test_a_picture_that_finds_no_room_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageFull):
         blobs.put("a.png", b"content")
-    assert list(blobs.folder.iterdir()) == []
+    assert list(folder_of(blobs).iterdir()) == []

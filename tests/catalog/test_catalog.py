@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,8 +121,8 @@ def test_a_lora_that_came_this_instant_is_found_though_the_lists_are_younger_tha
     monkeypatch.setattr("diffusionapi.catalog.catalog.time.monotonic", lambda: now[0])
     catalog = Catalog(settings)
     assert catalog.loras == []
+    time.sleep(0.02)  # the clock of a folder's changes is a coarse one
     a_lora(settings.path(settings.loras_dir) / "a-dog.safetensors")
-    now[0] += 0.2
     assert catalog.lora("a-dog", "loras").name == "a-dog"
 
 

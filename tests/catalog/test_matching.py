@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.catalog.matching import Named, check
-from diffusionapi.errors import BadRequest
+from diffusionapi.errors import BadRequest, UnknownName
 from diffusionapi.weights import header
 from diffusionapi.weights.families import LABELS, Family
 from tests import stubs
@@ -16,6 +17,7 @@ from tests import stubs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from diffusionapi.catalog.scan import Installed
     from diffusionapi.settings import Settings
 
 FAMILIES: tuple[Family, ...] = tuple(LABELS)
@@ -115,6 +117,69 @@ def test_a_broken_lora_is_refused_with_its_file(catalog: Catalog, settings: Sett
         BadRequest, match=r"^loras\[0\]: 'loha' is a LoHa; this server applies LoRA and LoCon"
     ):
         look(Catalog(settings), "my-sd1", "loha")
+
+
+PLACES = {"model": "models_dir", "LoRA": "loras_dir", "VAE": "vaes_dir", "ControlNet": "controlnet_dir"}
+
+
+def installed_of(catalog: Catalog, kind: str) -> Installed:
+    find = {"model": catalog.model, "LoRA": catalog.lora, "VAE": catalog.vae}.get(kind, catalog.controlnet)
+    return find("gone", "field")
+
+
+@pytest.fixture
+def going(settings: Settings) -> Catalog:
+    """Has one of each kind that goes away in a test."""
+    stubs.a_model(settings.path(settings.models_dir) / "stays", "sd1")
+    stubs.a_model(settings.path(settings.models_dir) / "gone", "sd1")
+    stubs.a_lora(settings.path(settings.loras_dir) / "gone.safetensors", "sd1")
+    for folder in (settings.vaes_dir, settings.controlnet_dir):
+        stubs.a_file(settings.path(folder) / "gone.safetensors", {})
+    return Catalog(settings)
+
+
+def remove(settings: Settings, kind: str) -> None:
+    place = settings.path(getattr(settings, PLACES[kind]))
+    if kind == "model":
+        shutil.rmtree(place / "gone")
+    else:
+        (place / "gone.safetensors").unlink()
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_file_that_went_away_a_moment_ago_is_an_unknown_name(
+    going: Catalog, settings: Settings, kind: str
+) -> None:
+    installed_of(going, kind)
+    remove(settings, kind)
+    with pytest.raises(UnknownName, match=f"unknown {kind} 'gone'"):
+        installed_of(going, kind)
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_so_is_one_that_goes_away_before_it_is_looked_into(
+    going: Catalog, settings: Settings, kind: str
+) -> None:
+    stays, named = Named(going.model("stays", "model"), "model"), Named(installed_of(going, kind), "field")
+    remove(settings, kind)
+    with pytest.raises(UnknownName, match=f"^field: unknown {kind} 'gone'") as caught:
+        check(
+            going,
+            named if kind == "model" else stays,
+            None,
+            [named] if kind == "LoRA" else [],
+            vae=named if kind == "VAE" else None,
+            controls=[named] if kind == "ControlNet" else [],
+        )
+    assert "safetensors" not in caught.value.sentence
+
+
+def test_a_default_that_went_away_gives_way_to_another(going: Catalog, settings: Settings) -> None:
+    assert going.default_model("model").name == "fake"
+    fakeless = Catalog(settings.model_copy(update={"engine": "diffusers"}))
+    assert fakeless.default_model("model").name == "gone"
+    remove(settings, "model")
+    assert fakeless.default_model("model").name == "stays"
 
 
 def test_a_mended_file_is_seen(catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

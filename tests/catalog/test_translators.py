@@ -9,6 +9,7 @@ import pytest
 
 from diffusionapi.catalog import translators
 from diffusionapi.catalog.catalog import Catalog
+from diffusionapi.errors import BadRequest
 from diffusionapi.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,6 +72,15 @@ def test_a_prompt_that_nothing_translates_is_refused_with_what_would(house: Sett
     assert Catalog(house).untranslatable("a cat", "eine schwarze Katze auf dem Dach") is None
     assert "Russian" in str(Catalog(house).untranslatable("чёрная кошка на крыше"))
     assert Catalog(house).untranslatable("a black cat on the roof", "") is None
+
+
+def test_of_several_prompts_the_one_that_nothing_translates_is_named(house: Settings) -> None:
+    prompts = {"prompt": "a cat", "negative_prompt": "кошка на крыше"}
+    catalog = Catalog(house)
+    with pytest.raises(BadRequest, match=r"^negative_prompt: it seems to be in Russian"):
+        catalog.check_languages(prompts)
+    assert catalog.check_languages({"prompt": "a cat", "negative_prompt": ""}) is None
+    assert "'statek piracki'" in str(catalog.check_languages({"prompt": "statek piracki"}))
 
 
 def test_textual_inversions_are_not_translated(house: Settings) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
-    from tests.server import Server
+    from pathlib import Path
+
+    from diffusionapi.jobs.store import JobStore
 
 State = Literal["waiting", "working", "done", "failed", "cancelled"]
 ENDS: tuple[State, ...] = ("done", "failed", "cancelled")
@@ -24,6 +26,23 @@ class Told:
     """The file, of a finished job."""
     reason: str = ""
     """Why a job failed or was cancelled."""
+
+
+class Served(Protocol):
+    """What the stories are told to: a server, or several that are one to their clients."""
+
+    data_dir: Path
+
+    @property
+    def url(self) -> str: ...
+
+    def log(self) -> str: ...
+
+    def jobs(self) -> set[str]:
+        """The ids of all jobs there are."""
+
+    def store(self) -> JobStore:
+        """The jobs themselves; to be closed."""
 
 
 class Refused(Exception):
@@ -53,7 +72,7 @@ class Dialect(ABC):
     nameless: ClassVar[str] = ""
     """Why nobody can ask for another one's job; empty where jobs have names that can be told."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Served) -> None:
         self.server = server
 
     def name(self, field: str) -> str:

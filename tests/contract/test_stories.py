@@ -11,10 +11,9 @@ import pytest
 from PIL import Image
 
 from diffusionapi.core.job import JobState
-from diffusionapi.jobs.file import FileJobStore
-from tests.contract.dialect import ENDS, Dialect, Refused, Told, Unknown
+from tests.contract.dialect import ENDS, Dialect, Refused, Served, Told, Unknown
 from tests.factories import a_ticket
-from tests.server import Server, wait_until
+from tests.server import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,9 +149,9 @@ def test_a_job_that_kills_its_engine_fails_with_a_reason_and_harms_no_other(dial
 
 
 @pytest.fixture
-def foreign_job(shared: Server) -> Iterator[str]:
+def foreign_job(shared: Served) -> Iterator[str]:
     """A job of a dialect that nobody speaks, in the line of the server."""
-    store = FileJobStore(shared.data_dir / "queue")
+    store = shared.store()
     job = store.submit(replace(a_ticket(steps=200), dialect="foreign"), limit=100)
     yield job
     store.cancel(job)  # it has not ended: nobody harmed it

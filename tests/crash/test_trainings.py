@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderUploads
 from diffusionapi.core.events import Step
 from diffusionapi.core.job import JobState
 from diffusionapi.jobs.file import FileJobStore
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[FileJobStore]:
 def photo(tmp_path: Path) -> str:
     buffer = io.BytesIO()
     Image.linear_gradient("L").save(buffer, "PNG")
-    return Uploads(tmp_path / "uploads").put(buffer.getvalue())
+    return FolderUploads(tmp_path / "uploads").put(buffer.getvalue())
 
 
 def loras(tmp_path: Path) -> dict[str, str]:

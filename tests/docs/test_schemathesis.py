@@ -140,6 +140,25 @@ def test_all_answers_along_the_life_of_a_job_are_those_of_the_document(ask: Ask,
     assert ask("GET", "/queue/{job_id}", **place).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/upscale", "/training"])
+def test_all_answers_along_the_life_of_other_work_are_those_of_the_document(ask: Ask, path: str) -> None:
+    examples = _DOCUMENT.raw_schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    (example,) = examples["examples"].values()
+    more = {"steps": 300} if path == "/training" else {}
+    job = ask("POST", path, example["value"] | more).json()["job_id"]
+    place = {"path_parameters": {"job_id": job}}
+
+    told: list[dict[str, Any]] = []
+
+    def ended() -> bool:
+        told.append(ask("GET", "/queue/{job_id}", **place).json())
+        return bool(told[-1]["state"] == "done")
+
+    wait_until(ended, 60)
+    assert ("lora" in told[-1]) == (path == "/training")
+    assert any("loss" in one for one in told[:-1]) == (path == "/training")
+
+
 def test_all_answers_about_a_job_that_fails_are_those_of_the_document(ask: Ask) -> None:
     job = ask("POST", "/txt2img", {"prompt": "a #fail@1"}).json()["job_id"]
     place = {"path_parameters": {"job_id": job}}

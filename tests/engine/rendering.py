@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderUploads
 from diffusionapi.engine.engine import ENDS, EngineEvent, Rendered
 from diffusionapi.engine.running import DiffusionEngine
 from diffusionapi.engine.workshop import Workshop
@@ -38,7 +38,7 @@ def upload(settings: Settings, picture: Image.Image) -> str:
     """The name of a picture among the uploads of these settings."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    return Uploads(settings.path(settings.uploads_dir)).put(buffer.getvalue())
+    return FolderUploads(settings.path(settings.uploads_dir)).put(buffer.getvalue())
 
 
 def a_photo(width: int, height: int, seed: int = 0) -> Image.Image:

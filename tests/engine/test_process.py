@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderUploads
 from diffusionapi.core.events import Cancelled, Phase, Preview, Step
 from diffusionapi.engine.build import BUILD
 from diffusionapi.engine.engine import ENDS, Rendered, Taught
@@ -55,7 +55,7 @@ def test_it_renders_like_an_engine_in_this_process(engine: ProcessEngine) -> Non
 def test_work_of_every_kind_comes_to_its_end_and_the_child_waits_for_more(
     engine: ProcessEngine, settings: Settings
 ) -> None:
-    photo = Uploads(settings.path(settings.uploads_dir)).put(_png())
+    photo = FolderUploads(settings.path(settings.uploads_dir)).put(_png())
     works: tuple[Work, ...] = (a_training(pictures=(photo,)), an_upscaling(upload=photo), a_request())
     ends = []
     for number, work in enumerate(works):

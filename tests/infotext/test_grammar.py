@@ -129,9 +129,27 @@ def test_what_has_no_word_of_a1111s_comes_back_too() -> None:
     assert again(write(request, Facts()), request) == request
 
 
-def test_a_text_says_nothing_of_the_pictures_that_control_nets_looked_at() -> None:
-    control = Control("canny", "upload.png", "canny", 1.0, 0.0, 1.0, guess=False)
-    assert write(a_request(controls=(control,)), Facts()) == write(a_request(), Facts())
+def test_a_text_says_how_control_nets_acted_in_the_words_of_a1111s_extension() -> None:
+    first = Control("control_v11p_sd15_canny", "upload.png", "canny", 0.8, 0.0, 0.75, guess=False)
+    second = Control("depth", "upload.png", "none", 1.0, 0.0, 1.0, guess=True)
+    text = write(a_request(controls=(first, second)), Facts())
+    assert ".png" not in text
+    told = parameters(text)
+    assert told["ControlNet 0"] == (
+        "Module: canny, Model: control_v11p_sd15_canny, Weight: 0.8, Guidance Start: 0, "
+        "Guidance End: 0.75, Control Mode: Balanced"
+    )
+    assert str(told["ControlNet 1"]).endswith("Control Mode: ControlNet is more important")
+    assert again(text, a_request()) == a_request()
+
+
+def test_a_tile_is_told_as_a1111_tells_it_and_a_panorama_in_our_own_words() -> None:
+    tile, panorama = (write(a_request(tiling=axes), Facts()) for axes in ("both", "horizontal"))
+    assert "Tiling: True" in tile
+    assert "Exact" not in tile
+    assert "Tiling: True" not in panorama
+    assert (read(tile)["tiling"], read(panorama)["tiling"]) == ("both", "horizontal")
+    assert "tiling" not in read(write(a_request(), Facts()))
 
 
 def goes_together() -> Iterator[Sampling]:

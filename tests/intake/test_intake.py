@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from diffusionapi.blobs.folder import FolderBlobs
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderBlobs, FolderUploads
 from diffusionapi.errors import BadPicture, NotFetched, PictureGone, PictureTooLarge, UnknownPicture
 from diffusionapi.intake.intake import Intake
+from tests.folders import folder_of
 from tests.intake import pictures
 from tests.intake.listener import Listener, a_redirect, an_answer
 from tests.intake.pictures import a_file, a_picture, opened
@@ -42,7 +42,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def intake(settings: Settings, blobs: FolderBlobs, tmp_path: Path) -> Iterator[Intake]:
-    intake = Intake(settings, Uploads(tmp_path / "uploads"), blobs)
+    intake = Intake(settings, FolderUploads(tmp_path / "uploads"), blobs)
     yield intake
     intake.close()
 
@@ -51,7 +51,7 @@ def intake(settings: Settings, blobs: FolderBlobs, tmp_path: Path) -> Iterator[I
 def open_intake(settings: Settings, blobs: FolderBlobs, tmp_path: Path) -> Iterator[Intake]:
     """Of an operator who allows private addresses."""
     settings = settings.model_copy(update={"allow_private_urls": True, "fetch_timeout": 5})
-    intake = Intake(settings, Uploads(tmp_path / "uploads"), blobs)
+    intake = Intake(settings, FolderUploads(tmp_path / "uploads"), blobs)
     yield intake
     intake.close()
 
@@ -94,7 +94,7 @@ def test_the_same_picture_given_twice_is_two_uploads_that_do_not_depend_on_each_
 def test_what_is_no_picture_is_refused_and_nothing_is_kept(intake: Intake, given: str | bytes) -> None:
     with pytest.raises(BadPicture, match=r"^init_image: "):
         take(intake, given)
-    assert list(intake.uploads.folder.iterdir()) == []
+    assert list(folder_of(intake.uploads).iterdir()) == []
 
 
 def test_what_is_too_large_is_refused_and_the_limit_is_named(intake: Intake) -> None:
@@ -203,7 +203,7 @@ def test_every_reason_gives_the_same_sentence(
             assert refusal.value.__cause__ is None
     assert len(told) == 1
     assert len(caplog.messages) == len(cases)
-    assert list(intake.uploads.folder.iterdir()) == []
+    assert list(folder_of(intake.uploads).iterdir()) == []
 
 
 def test_the_log_says_why_and_holds_no_secret(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:

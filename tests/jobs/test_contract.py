@@ -22,7 +22,6 @@ from diffusionapi.core.events import (
     Trained,
 )
 from diffusionapi.core.job import JobState
-from diffusionapi.core.work import TrainingRequest
 from diffusionapi.errors import JobEnded, JobExists, KeyReused, QueueFull, UnknownJob
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
@@ -34,15 +33,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusionapi.core.job import Ticket
+    from diffusionapi.core.lane import Lane
     from diffusionapi.core.work import Work
 
 PICTURE = Picture("a.png", "png", 64, 64, None, 7, "fake", 1.5, 10.0, 11.0)
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]:
-    store = MemoryJobStore() if request.param == "memory" else FileJobStore(tmp_path / "queue")
+    store: JobStore
+    match request.param:
+        case "memory":
+            store = MemoryJobStore()
+        case "file":
+            store = FileJobStore(tmp_path / "queue")
+        case _:
+            store = request.getfixturevalue("redis_store")
     yield store
     store.close()
 
@@ -106,8 +113,8 @@ def test_a_claim_passes_over_what_is_not_wanted_and_leaves_its_place_to_it(store
     submitted = [store.submit(a_ticket_of(work), limit=100) for work in works]
     submitted += submit(store)
 
-    def paints(ticket: Ticket) -> bool:
-        return not isinstance(ticket.request, TrainingRequest)
+    def paints(lane: Lane) -> bool:
+        return lane.kind != "training"
 
     claimed = []
     while claim := store.claim(paints):

@@ -1,10 +1,11 @@
-"""What both keepers of previews promise; the one of files to all processes that share the folder."""
+"""What all keepers of previews promise; the one of files to all processes that share the folder."""
 
 from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,14 +14,24 @@ from diffusionapi.jobs import previews
 from diffusionapi.jobs.previews import FilePreviews, MemoryPreviews, Previews
 from tests.factories import a_ticket
 
+if TYPE_CHECKING:
+    from diffusionapi.jobs.store import JobStore
+
 JOB, OTHER = a_ticket().id, a_ticket().id
 FIRST = Preview(1, 4, 64, 48, b"\xff\xd8 one\n two \xff\xd9")
 SECOND = Preview(2, 4, 64, 48, b"\xff\xd8 other")
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "redis"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Previews:
-    return MemoryPreviews() if request.param == "memory" else FilePreviews(tmp_path / "previews")
+    match request.param:
+        case "memory":
+            return MemoryPreviews()
+        case "file":
+            return FilePreviews(tmp_path / "previews")
+        case _:
+            store: JobStore = request.getfixturevalue("redis_store")
+            return store.previews
 
 
 def test_nobody_wants_any_at_first(kept: Previews) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from diffusionapi.languages.detection import detect
 from tests.languages.prompts import PROMPTS
+from tests.languages.short_prompts import ENGLISH as ENGLISH_PROMPTS
+from tests.languages.short_prompts import OTHERS, listed
 
 ROOFS = {
     "ar": "قطة سوداء على السطح",
@@ -52,6 +54,10 @@ ENGLISH = (
     "tiger",
     "croissant and espresso on a table",
 )
+PLAIN = [
+    *("a dog", "a car", "a man", "a fox", "a comet", "a piano", "a pizza", "a panda", "a llama", "an owl"),
+    *("mecha", "pikachu", "ukulele", "dragon", "castle", "red apple", "blue sky", "a mango", "lasagna"),
+]
 
 
 @pytest.mark.parametrize("language", ROOFS)
@@ -65,13 +71,40 @@ def test_english_ones_are_left_in_peace(prompt: str) -> None:
     assert detect(texts) == [None] * len(texts)
 
 
-def test_of_short_prompts_nearly_all_are_told_right() -> None:
+@pytest.mark.parametrize("prompt", PLAIN)
+def test_a_word_or_two_of_plain_english_are_english(prompt: str) -> None:
+    assert detect([prompt]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "language"), [("un chat noir", "fr"), ("un gato", "es"), ("der Hund", "de")]
+)
+def test_an_article_tells_a_language(prompt: str, language: str) -> None:
+    assert detect([prompt]) == [language]
+
+
+def test_of_prompts_of_a_few_words_nearly_all_are_told_right() -> None:
     """docs/languages.md tells these numbers."""
     told = [(language, detect(prompt.split(", "))) for language, prompt in PROMPTS]
     right = [set(found) - {None} == {language} - {"en"} for language, found in told]
-    assert (len(right), sum(right)) == (92, 86)
-    assert sum(any(found) for language, found in told if language == "en") == 2
+    assert (len(right), sum(right)) == (92, 89)
+    assert sum(any(found) for language, found in told if language == "en") == 1
     assert all(any(found) for language, found in told if language != "en")
+
+
+def test_short_english_prompts_are_taken_for_english() -> None:
+    """docs/languages.md tells these numbers."""
+    prompts = listed(ENGLISH_PROMPTS)
+    foreign = [one for one in prompts if detect([one]) != [None]]
+    assert (len(prompts), len(foreign)) == (108, 2), foreign
+
+
+def test_short_prompts_of_ten_languages_are_not() -> None:
+    """docs/languages.md tells these numbers."""
+    told = [(code, detect([one])[0]) for code, prompts in OTHERS.items() for one in listed(prompts)]
+    assert (len(OTHERS), len(told)) == (10, 100)
+    assert sum(found is not None for _, found in told) == 94
+    assert sum(found == code for code, found in told) == 91
 
 
 def test_of_languages_that_look_alike_the_one_that_can_be_translated_is_meant() -> None:

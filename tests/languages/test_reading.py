@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffusionapi.languages.reading import languages_of, read
+from diffusionapi.languages.reading import languages_of, read, unclear
 
 
 def told(prompt: str, *names: str) -> list[tuple[str, str | None]]:
@@ -54,6 +54,13 @@ def test_the_negative_prompt_is_read_with_the_positive_one() -> None:
     assert [one.language for one in positive] == [one.language for one in negative] == ["de"]
     assert languages_of(["eine Frau mit rotem Hut", "чёрная кошка на крыше"]) == ["de", "ru"]
     assert languages_of(["a woman", ""]) == []
+
+
+def test_what_may_be_in_another_language_is_told() -> None:
+    assert unclear(["(statek piracki:1.2), a red house", "molnen"]) == ["statek piracki", "molnen"]
+    assert unclear(["a dog", "a red house in a meadow, masterpiece, 8k"]) == []
+    assert unclear(["statek piracki"], names=["statek piracki"]) == []
+    assert unclear(["ein Haus am See", "кошка"]) == []
 
 
 @pytest.mark.parametrize("prompt", ["", " ", ",,", "((", "a\\)b:", "<x", "[a|b:0.5]", "\n", "1girl, 2"])

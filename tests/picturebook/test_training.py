@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderUploads
 from diffusionapi.core.events import Started, Step
 from diffusionapi.core.job import JobState
 from diffusionapi.jobs.file import FileJobStore
@@ -49,7 +49,7 @@ def drawing(number: int) -> bytes:
 def test_a_few_drawings_teach_it_a_new_thing_although_its_engine_is_killed(tmp_path: Path) -> None:
     (tmp_path / "stable_diffusion").mkdir()
     (tmp_path / "stable_diffusion" / "models").symlink_to(PROJECT / "stable_diffusion" / "models")
-    uploads = Uploads(tmp_path / "uploads")
+    uploads = FolderUploads(tmp_path / "uploads")
     request = a_training(
         name="striped",
         model="picturebook",

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from diffusionapi.blobs.folder import FolderBlobs
+from diffusionapi.blobs.spool import Spool
 from diffusionapi.blobs.trainings import Trainings
 from diffusionapi.core.request import GenerationRequest
 from diffusionapi.core.work import TrainingRequest, UpscaleRequest
 from diffusionapi.engine.fake.engine import FakeEngine
 from diffusionapi.engine.fake.props import Props
 from diffusionapi.errors import EngineDied
+from diffusionapi.worker.figures import Figures
 from diffusionapi.worker.run import Rules
 from diffusionapi.worker.worker import Worker
 from tests.factories import a_ticket, a_ticket_of, a_training, settings_in
@@ -72,9 +74,11 @@ class House:
         self.store = store
         self.blobs = FolderBlobs(tmp_path / "outputs")
         self.trainings = Trainings(settings)
+        self.spool = Spool(tmp_path / "spool")
         self.loras = settings.path(settings.loras_dir)
         self.props = Props.of(settings)
         self.engines: list[Scripted] = []
+        self.figures = Figures()
         self.worker: Worker | None = None
 
     def work(
@@ -83,6 +87,7 @@ class House:
         job_timeout: float = 60,
         training_timeout: float = 60,
         training_yields: bool = False,
+        stay: int = 16,
         start: Callable[[], Engine] | None = None,
         **engine: float,
     ) -> Worker:
@@ -90,8 +95,17 @@ class House:
             self.engines.append(Scripted(self.props, **engine))  # type: ignore[arg-type]
             return self.engines[-1]
 
-        rules = Rules(job_timeout, training_timeout, training_yields)
-        self.worker = Worker("w", self.store, self.blobs, self.trainings, start or make, rules)
+        rules = Rules(job_timeout, training_timeout, training_yields, stay)
+        self.worker = Worker(
+            "w",
+            self.store,
+            self.blobs,
+            self.trainings,
+            start or make,
+            rules,
+            spool=self.spool,
+            figures=self.figures,
+        )
         self.worker.start()
         return self.worker
 

@@ -10,7 +10,8 @@ from diffusionapi.core.events import Picture, Queued, Saving, Started, Step
 from diffusionapi.core.job import JobState
 from diffusionapi.engine.fake.engine import FakeEngine
 from diffusionapi.errors import EngineDied, StorageFull
-from diffusionapi.worker.worker import MAX_INTERRUPTIONS, Worker
+from diffusionapi.worker.beginning import MAX_INTERRUPTIONS
+from diffusionapi.worker.worker import Worker
 from tests.server import wait_until
 from tests.worker.house import House, Scripted
 

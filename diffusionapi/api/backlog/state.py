@@ -16,11 +16,10 @@ from diffusionapi.core.job import JobState
 from diffusionapi.errors import BadRequest, DamagedJob, NotAuthenticated, UnknownJob, UnknownPicture
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.requests import HTTPConnection
 
     from diffusionapi.auth.clients import Client, Clients
+    from diffusionapi.blobs.named import Kept
     from diffusionapi.service import Service
     from diffusionapi.webhooks.courier import Courier
 
@@ -94,8 +93,8 @@ class BacklogState:
         """How this client reaches us, if the operator has not said how all do."""
         return self._service.settings.base_url or str(connection.base_url).rstrip("/")
 
-    def picture(self, name: str) -> Path:
-        """The file that a picture's public name stands for; UnknownPicture."""
+    def picture(self, name: str) -> Kept:
+        """The picture that a picture's public name stands for; UnknownPicture."""
         if (found := _PICTURE.fullmatch(name)) is None:
             raise UnknownPicture(name)
         cycle = int(found[2])
@@ -107,11 +106,11 @@ class BacklogState:
             raise UnknownPicture(name) from None
         if known != name or progress.state is not JobState.DONE or progress.picture is None:
             raise UnknownPicture(name)
-        return self._service.blobs.path(progress.picture.name)
+        return self._service.blobs.kept(progress.picture.name)
 
     def own(self, path: str) -> bytes | None:
         """What a URL of ours leads to, for a request that begins with one; None for other paths."""
-        return self.picture(path.removeprefix(PICTURES)).read_bytes() if path.startswith(PICTURES) else None
+        return self.picture(path.removeprefix(PICTURES)).read() if path.startswith(PICTURES) else None
 
 
 def username(client: Client) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi.sse import ServerSentEvent
 
-from diffusionapi.api.primary import translate
+from diffusionapi.api.primary import telling
 from diffusionapi.core.events import (
     Cancelled,
     Failed,
@@ -22,12 +22,18 @@ from diffusionapi.core.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from diffusionapi.core.events import Event, Picture, Preview
+    from diffusionapi.core.events import Event, Picture, Preview, Trained
 
 
-def render(job_id: str, one: Numbered, links: Callable[[Picture], dict[str, str]]) -> ServerSentEvent:
+class Links(Protocol):
+    """Where what came of a job is."""
+
+    def picture(self, made: Picture, /) -> dict[str, str]: ...
+
+    def lora(self, made: Trained, /) -> dict[str, str]: ...
+
+
+def render(job_id: str, one: Numbered, links: Links) -> ServerSentEvent:
     """One event of the feed; its id lets a client that lost the connection go on after it."""
     name, fields = _fields(one.event, links)
     return ServerSentEvent(event=name, id=str(one.number), data={"job_id": job_id, **fields})
@@ -40,7 +46,7 @@ def shown(job_id: str, preview: Preview) -> ServerSentEvent:
     return ServerSentEvent(event="preview", data={"job_id": job_id, **told, "image": image})
 
 
-def _fields(event: Event, links: Callable[[Picture], dict[str, str]]) -> tuple[str, dict[str, Any]]:
+def _fields(event: Event, links: Links) -> tuple[str, dict[str, Any]]:
     match event:
         case Queued(cause=cause, position=position):
             return "queued", {"position": position, "cause": cause}
@@ -50,22 +56,35 @@ def _fields(event: Event, links: Callable[[Picture], dict[str, str]]) -> tuple[s
             return "phase", {"current_phase": name}
         case Saving():
             return "phase", {"current_phase": "saving"}
-        case Step(step=step, steps=steps, fraction=fraction):
-            return "step", {"step": step, "steps": steps, "progress": round(100 * fraction, 2)}
+        case Step(step=step, steps=steps, fraction=fraction, loss=loss):
+            told = {"step": step, "steps": steps, "progress": round(100 * fraction, 2)}
+            return "step", told if loss is None else told | {"loss": loss}
         case Finished(picture=picture):
+            return "finished", links.picture(picture) | _made(picture)
+        case Learned(trained=trained):
             return "finished", {
-                **links(picture),
-                "width": picture.width,
-                "height": picture.height,
-                "file_type": picture.file_type,
-                "seed": picture.seed,
-                "model": picture.model,
-                "generation_time_sec": picture.seconds,
-                "sampling": how.model_dump() if (how := translate.sampled(picture)) else None,
+                "lora": trained.name,
+                **links.lora(trained),
+                "model": trained.model,
+                "steps": trained.steps,
+                "loss": trained.loss,
+                "training_time_sec": trained.seconds,
             }
-        case Learned():
-            raise TypeError("the jobs of this API make pictures")
         case Failed(failure=failure):
             return "failed", {"code": failure.code, "error": failure.sentence}
         case Cancelled():
             return "cancelled", {}
+
+
+def _made(picture: Picture) -> dict[str, Any]:
+    """A picture that was only made larger was not sampled, and its record has the upscaler for a model."""
+    told = {"width": picture.width, "height": picture.height, "file_type": picture.file_type}
+    how = telling.sampled(picture)
+    if how is None:
+        return told | {"upscaler": picture.model, "generation_time_sec": picture.seconds}
+    return told | {
+        "seed": picture.seed,
+        "model": picture.model,
+        "generation_time_sec": picture.seconds,
+        "sampling": how.model_dump(),
+    }

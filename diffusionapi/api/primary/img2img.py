@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from diffusionapi.api.primary import translate
@@ -36,14 +37,17 @@ async def beginning(body: Img2ImgRequest, intake: Intake, max_side: int, here: s
     size = _size(body, max_side)
     picture = await intake.picture(body.image, "image", here=here)
     if body.resize_by:
-        scaled = _scaled(body.resize_by, intake.uploads.size(picture))
+        scaled = _scaled(body.resize_by, await asyncio.to_thread(intake.uploads.size, picture))
         size = translate.size(scaled, max_side, "resize_by.")
     named, mask = {"image": picture}, None
     if isinstance(body, InpaintRequest):
         named["mask"] = await intake.mask(body.mask, "mask", here=here)
         mask = _mask(body, named["mask"])
     source = Source(picture, body.denoising_strength, _RESIZES[body.resize_mode], mask)
-    return Beginning(source, size, named, tuple(_notices(body, size)))
+    kept = None
+    if source.mask is not None and source.mask.only_masked:
+        kept = await asyncio.to_thread(intake.uploads.size, picture)
+    return Beginning(source, size, named, tuple(_notices(body, size)), kept)
 
 
 def _size(body: Img2ImgRequest, max_side: int) -> tuple[int, int]:

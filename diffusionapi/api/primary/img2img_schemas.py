@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
-from diffusionapi.api.primary.schemas import TXT2IMG_EXAMPLE, Side, Txt2ImgRequest
+from diffusionapi.api.primary.schemas import PICTURE, TXT2IMG_EXAMPLE, Side, Txt2ImgRequest
 from diffusionapi.errors import BadRequest
 
 ResizeMode = Literal["just resize", "crop and resize", "resize and fill"]
@@ -62,14 +62,11 @@ def _factors(value: object) -> object:
     return {"width": value, "height": value} if isinstance(value, int | float | str) else value
 
 
-_PICTURE = "as base64, data URL or http(s) URL, such as one that this server gave"
-
-
 class Img2ImgRequest(Txt2ImgRequest):
     required: ClassVar[tuple[str, ...]] = ("image", "prompt")
     other_names: ClassVar[dict[str, str]] = {"resized_by": "resize_by"}
 
-    image: str = Field(min_length=1, description=f"The picture to begin with, {_PICTURE}")
+    image: str = Field(min_length=1, description=f"The picture to begin with, {PICTURE}")
     denoising_strength: Float = Field(
         0.75, ge=0, le=1, description="How much may change: 0 gives the picture back, 1 keeps nothing of it"
     )
@@ -132,7 +129,7 @@ class InpaintRequest(Img2ImgRequest):
     }
 
     mask: str = Field(
-        min_length=1, description=f"What is painted anew (white) and what is kept (black), {_PICTURE}"
+        min_length=1, description=f"What is painted anew (white) and what is kept (black), {PICTURE}"
     )
     mask_blur: Float = Field(4.0, ge=0, le=256, description="Of the mask's edge, in pixels of the result")
     mask_invert: bool = Field(False, description="Paint what is black; also named `inpainting_mask_invert`")
@@ -149,9 +146,17 @@ class InpaintRequest(Img2ImgRequest):
         32, ge=0, le=1024, description="Pixels around the masked part that are painted with it (only masked)"
     )
 
+    @model_validator(mode="after")
+    def _edges_can_fit(self) -> InpaintRequest:
+        if self.inpaint_area == "only masked" and self.tiling != "none":
+            raise BadRequest(
+                "tiling", "the masked part alone has no edges that could fit; paint the whole, or do not tile"
+            )
+        return self
 
-class ImgInfoRequest(RequestModel):
-    image: str = Field(min_length=1, description=f"A PNG, JPEG or WebP, {_PICTURE}")
+
+class GivenPicture(RequestModel):
+    image: str = Field(min_length=1, description=f"A PNG, JPEG or WebP, {PICTURE}")
 
     @model_validator(mode="before")
     @classmethod
@@ -159,6 +164,10 @@ class ImgInfoRequest(RequestModel):
         if isinstance(body, dict) and body.get("image") in (None, ""):
             raise MissingField("image")
         return body
+
+
+class ImgInfoRequest(GivenPicture):
+    pass
 
 
 class ImgInfoResponse(BaseModel):
@@ -173,24 +182,24 @@ class ImgInfoResponse(BaseModel):
     )
 
 
-_SUN_OVER_A_HILL = (
+SUN_OVER_A_HILL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAgMAAABinRfyAAAADFBMVEVajNL6yFAoWjIAAACPiu"
     "H9AAAALklEQVR42mXKsRUAEADE0O+eAYxkXtMZQKGhIUWahIfSRW2iVYGYS6x5hsENvzbIUQUBcvHqXQAAAABJRU5ErkJggg"
     "=="
 )
-_THE_SUN = (
+THE_SUN = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQAAAAA3iMLMAAAAKUlEQVR42mNgYGBgPsDEosDEIc"
     "AkwMHEwMDEwMD04QfTjw9Mfx4wYAAAryAG1FKZePAAAAAASUVORK5CYII="
 )
 IMG2IMG_EXAMPLE: dict[str, Any] = TXT2IMG_EXAMPLE | {
-    "image": _SUN_OVER_A_HILL,
+    "image": SUN_OVER_A_HILL,
     "denoising_strength": 0.6,
     "resize_mode": "crop and resize",
 }
 INPAINT_EXAMPLE: dict[str, Any] = IMG2IMG_EXAMPLE | {
-    "mask": _THE_SUN,
+    "mask": THE_SUN,
     "mask_blur": 4,
     "inpainting_fill": "original",
     "inpaint_area": "whole picture",
 }
-IMG_INFO_EXAMPLE: dict[str, Any] = {"image": _SUN_OVER_A_HILL}
+IMG_INFO_EXAMPLE: dict[str, Any] = {"image": SUN_OVER_A_HILL}

@@ -72,6 +72,8 @@ def _as_request(settings: dict[str, Any]) -> dict[str, Any]:
             fields["prompt"] = f"{fields['prompt']} <lora:{one.name}:{one.text_encoder_scale}:{one.scale}>"
     if hires := settings["hires"]:
         fields["hires"] = {"enabled": True} | asdict(hires)
+    if upscale := settings.get("upscale"):
+        fields["upscale"] = asdict(upscale)
     if refiner := settings["refiner"]:
         fields |= {"refiner_checkpoint": refiner.model, "refiner_switch_at": refiner.switch_at}
     return _accepted({name: value for name, value in fields.items() if value not in (None, [])})

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
-from diffusionapi.core.request import FileType
+from diffusionapi.core import enlarging
+from diffusionapi.core.hints import HINTS
+from diffusionapi.core.request import Blanking, FileType, Tiling
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
-from diffusionapi.weights.families import Family
 
 
 def _file_type(value: object) -> object:
@@ -38,12 +39,77 @@ def _lora(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
+CONTROL_EXAMPLE: dict[str, Any] = {
+    "hint": "canny",
+    "image": "https://example.com/lighthouse.png",
+    "weight": 0.8,
+    "end": 0.7,
+}
+
+
 class HiresConfig(RequestModel):
     enabled: bool = Field(False, description="Whether the second, larger pass is made")
     scale: Float = Field(2.0, ge=1, le=4, description="Factor on width and height")
     upscaler: Prompt = Field("Latent", description="`Latent`, or a name from `GET /upscalers`")
     steps: Int = Field(20, ge=1, le=1000, description="Steps of the second pass")
     denoising_strength: Float = Field(0.4, ge=0, le=1, description="How much the second pass may change")
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _axes(value: object) -> object:
+    """AUTOMATIC1111's API says yes or no."""
+    return ("none", "both")[value] if isinstance(value, bool) else _lower(value)
+
+
+def _enlargement(value: object) -> object:
+    return {"scale": value} if isinstance(value, int | float | str) else value
+
+
+PICTURE = "as base64, data URL or http(s) URL, such as one that this server gave"
+Hint = Literal[HINTS]  # type: ignore[valid-type]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(no_bool)]
+Scale = Annotated[
+    float,
+    Field(ge=enlarging.SMALLEST, le=enlarging.LARGEST, allow_inf_nan=False),
+    BeforeValidator(no_bool),
+]
+
+
+class ControlUse(RequestModel):
+    model: Prompt | None = Field(
+        None,
+        description="A name from `GET /controlnets`, or what it looks at (canny, depth, …); "
+        "default: one that looks at what `hint` says",
+    )
+    image: Prompt | None = Field(
+        None, description=f"What it looks at, {PICTURE}; default: the picture to begin with"
+    )
+    hint: Annotated[Hint, BeforeValidator(_lower)] = Field(
+        "none", description="What is read from the image first; none: it shows that already"
+    )
+    weight: Float = Field(1.0, ge=0, le=5, description="How strongly it acts; 1.0 is as trained")
+    start: Share = Field(0.0, description="From which share of the steps it acts")
+    end: Share = Field(1.0, description="Until which share of the steps it acts")
+    guess_mode: bool = Field(False, description="It acts without words, deeper layers more")
+
+
+class Encoded(RequestModel):
+    fileType: Annotated[FileType, BeforeValidator(_file_type)] = Field(  # noqa: N815 - the name on the wire
+        "jpg", description="File type of the picture"
+    )
+    jpeg_quality: Int = Field(85, ge=1, le=100, description="Quality of a JPEG")
+
+
+class UpscaleConfig(RequestModel):
+    scale: Scale = Field(2.0, description="Factor on width and height")
+    upscaler: Prompt | None = Field(
+        None,
+        description="A name from `GET /upscalers`, but no latent one; default: the best that is installed",
+    )
+    faces: bool = Field(False, description="Faces are restored, too")
 
 
 class Txt2ImgRequest(RequestModel):
@@ -82,6 +148,31 @@ class Txt2ImgRequest(RequestModel):
     seed: Annotated[int, Field(ge=-1, le=MAX_SEED), BeforeValidator(no_bool)] | None = Field(
         None, description="The same seed gives the same picture; -1 or none draws one"
     )
+    controls: list[ControlUse] = Field(
+        [],
+        max_length=8,
+        description="ControlNets, which hold it to the lines, depth, poses … of pictures",
+        json_schema_extra={"examples": [[CONTROL_EXAMPLE]]},
+    )
+    self_attention: Float = Field(
+        0.0, ge=0, le=5, description="Self-attention guidance: more detail, in twice the time; usual: 0.75"
+    )
+    tiling: Annotated[Tiling, BeforeValidator(_axes, json_schema_input_type=Tiling | bool)] = Field(
+        "none", description="Along which axes opposite edges fit; true: both"
+    )
+    vae: Prompt | None = Field(None, description="A name from `GET /vaes`; default: the model's own")
+    upscale: Annotated[
+        UpscaleConfig | None,
+        BeforeValidator(_enlargement, json_schema_input_type=UpscaleConfig | Scale | None),
+    ] = Field(None, description="The finished picture is made larger, a number for the scale; default: none")
+    translate: bool = Field(
+        False, description="The prompts may be in any language that is installed; painted in English"
+    )
+    blanking: Annotated[Blanking, BeforeValidator(_lower)] | None = Field(
+        None,
+        description="A safety checker looks at the picture, and this becomes of what it objects to; "
+        "default: black, and the operator's SAFETY says whether it looks",
+    )
 
 
 TXT2IMG_EXAMPLE: dict[str, Any] = {
@@ -98,6 +189,18 @@ TXT2IMG_EXAMPLE: dict[str, Any] = {
     "seed": 123456789,
 }
 """Runs on any server as it stands: it names nothing that must be installed."""
+
+
+PANORAMA_EXAMPLE: dict[str, Any] = {
+    "prompt": "mountains at dusk, a wide valley",
+    "steps": 20,
+    "width": 1024,
+    "height": 256,
+    "tiling": "horizontal",
+    "self_attention": 0.75,
+    "upscale": {"scale": 2.0, "upscaler": "Lanczos", "faces": False},
+    "seed": 123456789,
+}
 
 
 class Txt2ImgResponse(BaseModel):
@@ -127,7 +230,8 @@ class QueueStatus(BaseModel):
     job_id: str
     progress: float = Field(ge=0, le=100, description="Percent of the whole job")
     current_phase: str = Field(
-        description="queued, loading, generation, initial generation, upscaling, saving, error or cancelled"
+        description="queued, loading, generation, initial generation, upscaling, preparing, training, "
+        "saving, error or cancelled"
     )
     state: State
     error: str | None
@@ -141,6 +245,23 @@ class PreviewedStatus(QueueStatus):
     )
 
 
+class LearningStatus(QueueStatus):
+    """A training that has begun to learn and has not ended."""
+
+    step: int
+    steps: int
+    loss: float = Field(description="Of the last step")
+
+
+class InEnglish(BaseModel):
+    prompt: str
+    negative_prompt: str
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class Sampling(BaseModel):
     """How the picture was really sampled."""
 
@@ -150,10 +271,16 @@ class Sampling(BaseModel):
     hires_steps: int | None = Field(description="Steps of the second pass; null without one")
     seed: int
     notices: list[str] = Field(description="Sentences on what differs from the request")
+    translated: InEnglish | None = Field(
+        None, description="What was painted, where that had to be translated", exclude_if=_absent
+    )
+    flagged: bool | None = Field(
+        None, description="A safety checker has looked: did it object?", exclude_if=_absent
+    )
 
 
-class FinishedStatus(QueueStatus):
-    """A finished job. It is forgotten with this answer; its picture stays in `outputs`."""
+class EnlargedStatus(QueueStatus):
+    """A finished job that made a given picture larger. It is forgotten with this answer."""
 
     payload: dict[str, Any] = Field(description="The request as it was understood")
     image: str = Field(description="The file of the picture as base64")
@@ -165,10 +292,28 @@ class FinishedStatus(QueueStatus):
     generation_time_sec: float
     memory_before_mb: float
     memory_after_mb: float
+
+
+class FinishedStatus(EnlargedStatus):
+    """A finished job. It is forgotten with this answer; its picture stays in `outputs`."""
+
     seed: int = Field(description="The seed that was used")
     sampling: Sampling | None = Field(
         description="How it was really sampled; null for a job of a version that did not keep it"
     )
+
+
+class LearntStatus(QueueStatus):
+    """A finished training. It is forgotten with this answer; its LoRA stays."""
+
+    payload: dict[str, Any] = Field(description="The request as it was understood")
+    lora: str = Field(description="What requests name it by")
+    output_path: str = Field(description="Where the server keeps it")
+    model: str = Field(description="What it was learnt on, and is for")
+    steps: int
+    loss: float = Field(description="The mean of the last tenth of the steps")
+    training_time_sec: float
+    notices: list[str] = Field(description="Sentences on what may be otherwise than it was meant")
 
 
 class QueueEntry(BaseModel):
@@ -195,74 +340,3 @@ class CancelResponse(BaseModel):
     state: Literal["cancelled", "cancelling"] = Field(
         description="cancelling: it runs, and stops within a step"
     )
-
-
-class HelloResponse(BaseModel):
-    ok: bool
-
-
-class ModelInfo(BaseModel):
-    name: str
-    label: str
-
-
-class ModelDetails(ModelInfo):
-    """Of `details=true`."""
-
-    family: Family | None = Field(description="null for a model that cannot be used, or is built in")
-    prediction: str | None = Field(description="What it predicts: epsilon or v_prediction")
-    size_bytes: int | None = Field(description="Of its weights on disk")
-    problem: str | None = Field(description="Why it cannot be used")
-
-
-class ModelsResponse(BaseModel):
-    status: Literal["success"] = "success"
-    models: list[ModelInfo]
-
-
-class DetailedModelsResponse(BaseModel):
-    status: Literal["success"] = "success"
-    models: list[ModelDetails]
-
-
-class ModelAliasesResponse(ModelsResponse):
-    message: str
-
-
-class LoraInfo(BaseModel):
-    name: str
-    scale: float
-
-
-class LoraDetails(LoraInfo):
-    """Of `details=true`."""
-
-    families: list[Family] = Field(description="What it may be for; none for one that cannot be used")
-    size_bytes: int | None = Field(description="Of its file")
-    problem: str | None = Field(description="Why it cannot be used")
-
-
-class LorasResponse(BaseModel):
-    status: Literal["success"] = "success"
-    loras: list[LoraInfo]
-
-
-class DetailedLorasResponse(BaseModel):
-    status: Literal["success"] = "success"
-    loras: list[LoraDetails]
-
-
-class UpscalerInfo(BaseModel):
-    name: str
-    path: str = Field(description="File of the upscaler; `internal` for one that is built in")
-
-
-class UpscalersResponse(BaseModel):
-    status: Literal["success"] = "success"
-    upscalers: list[UpscalerInfo]
-
-
-class SamplingMethodsResponse(BaseModel):
-    status: Literal["success"] = "success"
-    sampling_methods: list[str]
-    scheduler_types: list[str]

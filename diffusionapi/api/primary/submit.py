@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Body, Header, Request
 
 from diffusionapi.api.dialect import dialect_router
 from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
+from diffusionapi.api.primary import control, img2img_schemas, schemas, translate
 from diffusionapi.api.primary import img2img as beginnings
-from diffusionapi.api.primary import img2img_schemas, schemas, translate
 from diffusionapi.api.primary.face import NO_STORAGE, face, failures
 from diffusionapi.jobs.store import IdempotencyKey
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 router = dialect_router(face, tags=[])
 
@@ -25,7 +29,7 @@ Key = Annotated[
     ),
 ]
 
-_REFUSALS = {
+REFUSALS = {
     "_400": "The body is not JSON",
     "_413": "The body is too large",
     "_422": "A field is wrong; the sentence names it",
@@ -33,16 +37,21 @@ _REFUSALS = {
     "_503": NO_STORAGE,
     "_507": "No space is left",
 }
-_INCOMPLETE = {"_400": "The body is not JSON, or a field is missing without which there is nothing to do"}
+INCOMPLETE = {"_400": "The body is not JSON, or a field is missing without which there is nothing to do"}
 
 
-@router.post("/txt2img", summary="Submit a picture", responses=failures(**_REFUSALS))
+@router.post("/txt2img", summary="Submit a picture", responses=failures(**REFUSALS))
 async def txt2img(
     core: Core,
     request: Request,
     body: Annotated[
         schemas.Txt2ImgRequest,
-        Body(openapi_examples={"forest": {"summary": "A forest", "value": schemas.TXT2IMG_EXAMPLE}}),
+        Body(
+            openapi_examples={
+                "forest": {"summary": "A forest", "value": schemas.TXT2IMG_EXAMPLE},
+                "panorama": {"summary": "A panorama, larger", "value": schemas.PANORAMA_EXAMPLE},
+            }
+        ),
     ],
     idempotency_key: Key = None,
 ) -> schemas.Txt2ImgResponse:
@@ -53,7 +62,7 @@ async def txt2img(
 @router.post(
     "/img2img",
     summary="Submit a picture that begins with a picture",
-    responses=failures(**_REFUSALS | _INCOMPLETE),
+    responses=failures(**REFUSALS | INCOMPLETE),
 )
 async def img2img(
     core: Core,
@@ -75,7 +84,7 @@ async def img2img(
 @router.post(
     "/inpaint",
     summary="Submit a part of a picture to be painted anew",
-    responses=failures(**_REFUSALS | _INCOMPLETE),
+    responses=failures(**REFUSALS | INCOMPLETE),
 )
 async def inpaint(
     core: Core,
@@ -99,14 +108,17 @@ async def _submit(
 ) -> schemas.Txt2ImgResponse:
     # What is cheap to refuse is refused before a picture is fetched and kept.
     chosen = await asyncio.to_thread(translate.choose, body, core.catalog, core.settings)
-    beginning = None
+    beginning, here = None, str(request.base_url)
     if isinstance(body, img2img_schemas.Img2ImgRequest):
-        here = str(request.base_url)
         beginning = await beginnings.beginning(body, core.intake, core.settings.max_side, here)
-    ticket = translate.ticket(body, chosen, core.settings, beginning)
-    named = await asyncio.to_thread(_key, key, body) if key else None
+    source = beginning.source if beginning else None
+    controls = await control.controls(chosen.nets, source, partial(core.intake.picture, here=here))
+    ticket = translate.ticket(body, chosen, core.settings, beginning, controls)
+    named = await asyncio.to_thread(key_of, key, body)
     return schemas.Txt2ImgResponse(job_id=await core.submit(ticket, named), status="queued")
 
 
-def _key(name: str, body: schemas.Txt2ImgRequest) -> IdempotencyKey:
+def key_of(name: str | None, body: BaseModel) -> IdempotencyKey | None:
+    if not name:
+        return None
     return IdempotencyKey(name, hashlib.sha256(body.model_dump_json().encode()).hexdigest())

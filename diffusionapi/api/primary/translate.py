@@ -1,48 +1,36 @@
-"""Between the primary dialect and the core: its request in, its answers out."""
+"""From the primary dialect to the core: what a request for a picture means."""
 
 from __future__ import annotations
 
-import base64
 import secrets
 import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from diffusionapi.api.primary.schemas import (
-    MAX_SEED,
-    FinishedStatus,
-    PreviewedStatus,
-    QueueEntry,
-    QueueStatus,
-    Sampling,
-    State,
-    Txt2ImgRequest,
-)
+from diffusionapi.api.primary import control
+from diffusionapi.api.primary.schemas import MAX_SEED, Txt2ImgRequest
 from diffusionapi.catalog import matching
+from diffusionapi.catalog.choosing import picture_upscaler
 from diffusionapi.catalog.matching import Named
-from diffusionapi.core import sampling
-from diffusionapi.core.job import JobState, Progress, Ticket
+from diffusionapi.core import enlarging, sampling
+from diffusionapi.core.job import Ticket
 from diffusionapi.core.lora_tags import take_loras
-from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner, safety
+from diffusionapi.core.request import GenerationRequest, Hires, Lora, Refiner, Upscale, safety
 from diffusionapi.errors import BadRequest
 
 if TYPE_CHECKING:
+    from diffusionapi.api.primary.control import Net
+    from diffusionapi.api.primary.schemas import UpscaleConfig
     from diffusionapi.catalog.catalog import Catalog
-    from diffusionapi.core.events import Picture, Preview
-    from diffusionapi.core.request import Source
-    from diffusionapi.jobs.store import Entry
+    from diffusionapi.catalog.scan import Installed
+    from diffusionapi.core.request import Control, Safety, Source
     from diffusionapi.settings import Settings
 
 DIALECT = "primary"
 
-_STATES: dict[JobState, State] = {
-    JobState.QUEUED: "queued",
-    JobState.RUNNING: "processing",
-    JobState.DONE: "done",
-    JobState.FAILED: "error",
-    JobState.CANCELLED: "error",
-}
+_ONLY_IF_CHOSEN = ("controls", "self_attention", "tiling", "translate")
+"""Fields that the payload has only where somebody chose: clients know it without them."""
 
 
 class Sized(Protocol):
@@ -61,6 +49,11 @@ class Chosen:
     loras: tuple[Lora, ...]
     refiner: Refiner | None
     upscaler: str | None
+    """Of the second pass."""
+    nets: tuple[Net, ...]
+    vae: str | None
+    upscale: Upscale | None
+    safety: Safety
     notices: tuple[str, ...]
 
 
@@ -73,6 +66,8 @@ class Beginning:
     size: tuple[int, int]
     named: dict[str, str]
     notices: tuple[str, ...]
+    kept_size: tuple[int, int] | None = None
+    """Of the whole picture, where only a part of it is painted and set back."""
 
 
 def choose(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Chosen:
@@ -87,10 +82,20 @@ def choose(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Chosen
     )
     refiner = _refiner(body, catalog)
     prompt, loras = _loras(body, catalog)
-    acting = (named for named, lora in loras if lora.scale or lora.text_encoder_scale)
-    matching.check(catalog, Named(model, "model"), refiner, acting)
-    if settings.safety == "required" and catalog.safety_checker(model) is None:
-        raise BadRequest("model", "has no safety checker, and this server shows no picture without (SAFETY)")
+    vae = catalog.vae(body.vae, "vae") if body.vae else None
+    nets = control.nets(body, catalog, model)
+    matching.check(
+        catalog,
+        Named(model, "model"),
+        refiner,
+        (named for named, lora in loras if lora.scale or lora.text_encoder_scale),
+        vae=Named(vae, "vae") if vae else None,
+        controls=[Named(one.what, f"{one.place}.model") for one in nets],
+    )
+    notices = chosen.notices
+    if body.translate:
+        unclear = catalog.check_languages({"prompt": prompt, "negative_prompt": body.negative_prompt})
+        notices += (unclear,) if unclear else ()
     return Chosen(
         model=model.name,
         sampler=chosen.sampler,
@@ -99,14 +104,22 @@ def choose(body: Txt2ImgRequest, catalog: Catalog, settings: Settings) -> Chosen
         loras=tuple(lora for _, lora in loras),
         refiner=Refiner(refiner.what.name, body.refiner_switch_at) if refiner else None,
         upscaler=_upscaler(body, catalog, chosen.sampler),
-        notices=chosen.notices,
+        nets=nets,
+        vae=vae.name if vae else None,
+        upscale=upscale(body.upscale, catalog, "upscale.") if body.upscale else None,
+        safety=_safety(body, model, catalog, settings),
+        notices=notices,
     )
 
 
 def ticket(
-    body: Txt2ImgRequest, chosen: Chosen, settings: Settings, beginning: Beginning | None = None
+    body: Txt2ImgRequest,
+    chosen: Chosen,
+    settings: Settings,
+    beginning: Beginning | None = None,
+    controls: tuple[Control, ...] = (),
 ) -> Ticket:
-    """A new job of this request."""
+    """A new job of this request; `controls` are those of the chosen nets."""
     width, height = beginning.size if beginning else size(body, settings.max_side)
     request = GenerationRequest(
         prompt=chosen.prompt,
@@ -126,10 +139,21 @@ def ticket(
         hires=_hires(body, chosen.upscaler, (width, height), settings.max_side),
         refiner=chosen.refiner,
         source=beginning.source if beginning else None,
-        safety=safety(settings.safety, asked=False),
+        safety=chosen.safety,
+        blanking=body.blanking or "black",
+        controls=controls,
+        self_attention=body.self_attention,
+        tiling=body.tiling,
+        vae=chosen.vae,
+        upscale=chosen.upscale if chosen.upscale and _is_larger(chosen.upscale) else None,
+        translate=body.translate,
     )
+    if request.upscale:
+        painted = (beginning and beginning.kept_size) or request.final_size
+        enlarging.check(painted, request.upscale.scale, settings.max_side, "upscale.scale")
     notices = chosen.notices + (beginning.notices if beginning else ())
-    payload = _payload(body, width, height, chosen.model, beginning.named if beginning else {})
+    kept: dict[str, Any] = {"width": width, "height": height} | (beginning.named if beginning else {})
+    payload = _payload(body, chosen, kept | {"controls": control.shown(chosen.nets, controls)})
     return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload, notices)
 
 
@@ -180,97 +204,45 @@ def _hires(body: Txt2ImgRequest, upscaler: str | None, size: tuple[int, int], ma
     return Hires(hires.scale, upscaler, hires.steps, hires.denoising_strength)
 
 
+def upscale(asked: UpscaleConfig, catalog: Catalog, within: str = "") -> Upscale:
+    """Looks at files; `within` is the field that has the others."""
+    upscaler = picture_upscaler(catalog, asked.upscaler, f"{within}upscaler")
+    if asked.faces and (problem := catalog.faces_missing()) is not None:
+        raise BadRequest(f"{within}faces", problem)
+    return Upscale(upscaler, asked.scale, asked.faces)
+
+
+def _is_larger(one: Upscale) -> bool:
+    return one.scale > 1 or one.faces
+
+
+def _safety(body: Txt2ImgRequest, model: Installed, catalog: Catalog, settings: Settings) -> Safety:
+    wanted = "required" if body.blanking else safety(settings.safety, asked=False)
+    if wanted == "required" and catalog.safety_checker(model) is None:
+        if body.blanking:
+            raise BadRequest("blanking", f"no safety checker is installed for {model.name!r}")
+        raise BadRequest("model", "has no safety checker, and this server shows no picture without (SAFETY)")
+    return wanted
+
+
 def _refiner(body: Txt2ImgRequest, catalog: Catalog) -> Named | None:
     if not body.refiner_checkpoint:
         return None
     return Named(catalog.model(body.refiner_checkpoint, "refiner_checkpoint"), "refiner_checkpoint")
 
 
-def _payload(
-    body: Txt2ImgRequest, width: int, height: int, model: str, pictures: dict[str, str]
-) -> dict[str, Any]:
-    """The request as understood: defaults filled in, what was left open and has no default left out."""
-    payload = body.model_dump(exclude_none=True, exclude=set(pictures))
-    payload |= {"width": width, "height": height} | pictures
+def _payload(body: Txt2ImgRequest, chosen: Chosen, kept: dict[str, Any]) -> dict[str, Any]:
+    """The request as understood: defaults filled in, what was left open and has no default left out. `kept`
+    says what some fields came to, and of pictures under which names they are kept."""
+    payload = body.model_dump(exclude_none=True, exclude=set(kept)) | kept
+    if chosen.upscale and body.upscale:
+        payload["upscale"]["upscaler"] = body.upscale.upscaler or chosen.upscale.upscaler
     # Written over in place, so that the order stays that of the documented answer.
-    full = {name: model if name == "model" else payload.get(name) for name in type(body).model_fields}
+    full = {name: chosen.model if name == "model" else payload.get(name) for name in type(body).model_fields}
     if body.model:
         full["model"] = body.model
     if not (body.refiner_checkpoint or "refiner_switch_at" in body.model_fields_set):
         full["refiner_switch_at"] = None
-    return {name: value for name, value in full.items() if value is not None}
-
-
-def status(job_id: str, progress: Progress) -> QueueStatus:
-    """The answer for a job that has no picture (yet)."""
-    error = None
-    if progress.failure is not None:
-        error = progress.failure.sentence
-    elif progress.state is JobState.CANCELLED:
-        error = "The job was cancelled"
-    return QueueStatus(
-        status="error" if error else "success",
-        job_id=job_id,
-        progress=percent(progress),
-        current_phase=progress.phase,
-        state=_STATES[progress.state],
-        error=error,
-    )
-
-
-def previewed(job_id: str, progress: Progress, preview: Preview | None) -> PreviewedStatus:
-    told = status(job_id, progress).model_dump()
-    return PreviewedStatus(**told, preview=base64.b64encode(preview.content).decode() if preview else None)
-
-
-def finished(job: Ticket, picture: Picture, content: bytes, output_path: str) -> FinishedStatus:
-    return FinishedStatus(
-        status="success",
-        job_id=job.id,
-        progress=100,
-        current_phase="done",
-        state="done",
-        error=None,
-        payload=job.payload,
-        image=base64.b64encode(content).decode(),
-        output_path=output_path,
-        width=picture.width,
-        height=picture.height,
-        file_type=picture.file_type,
-        jpeg_quality=picture.quality,
-        generation_time_sec=picture.seconds,
-        memory_before_mb=picture.memory_before_mb,
-        memory_after_mb=picture.memory_after_mb,
-        seed=picture.seed,
-        sampling=sampled(picture),
-    )
-
-
-def sampled(picture: Picture) -> Sampling | None:
-    how = picture.sampled
-    if how is None:
-        return None
-    return Sampling(
-        sampler_name=how.sampler,
-        scheduler_type=how.schedule,
-        steps=how.steps,
-        hires_steps=how.hires_steps,
-        seed=how.seed,
-        notices=list(how.notices),
-    )
-
-
-def entry(one: Entry, now: float) -> QueueEntry:
-    began = one.progress.started_at if one.progress.state is JobState.RUNNING else None
-    return QueueEntry(
-        job_id=one.job_id,
-        state=_STATES[one.progress.state],
-        current_phase=one.progress.phase,
-        progress=percent(one.progress),
-        position=one.position,
-        waiting_time_sec=round(max(0.0, (began or now) - one.created_at), 2),
-    )
-
-
-def percent(progress: Progress) -> float:
-    return round(100 * progress.fraction, 2)
+    fields = type(body).model_fields
+    unchosen = {name for name in _ONLY_IF_CHOSEN if full[name] == fields[name].default}
+    return {name: value for name, value in full.items() if value is not None and name not in unchosen}

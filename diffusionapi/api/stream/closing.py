@@ -12,6 +12,7 @@ from diffusionapi.errors import (
     Error,
     NotAuthenticated,
     QueueFull,
+    StorageUnavailable,
     TooManyRequests,
 )
 
@@ -96,6 +97,7 @@ _CODES: dict[type[Error], tuple[int, int]] = {
     NoEngine: (1013, 503),
     OutOfMemory: (1013, 503),
     QueueFull: (1013, 503),
+    StorageUnavailable: (1013, 503),
     Stopping: (1013, 503),
     TooManyRequests: (1013, 503),
     TooSlow: (3008, 408),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from diffusionapi.auth.tokens import Tokens
-    from diffusionapi.blobs.folder import FolderBlobs
+    from diffusionapi.blobs.store import Blobs
     from diffusionapi.blobs.uploads import Uploads
 
 _PATH = "/blob/"
@@ -19,7 +19,7 @@ _PATH = "/blob/"
 class Links:
     """A blob is a finished picture or an upload; both are named by a UUID."""
 
-    def __init__(self, base_url: str, tokens: Tokens, blobs: FolderBlobs, uploads: Uploads) -> None:
+    def __init__(self, base_url: str, tokens: Tokens, blobs: Blobs, uploads: Uploads) -> None:
         self._base_url = base_url
         self._tokens = tokens
         self._blobs = blobs

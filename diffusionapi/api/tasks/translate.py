@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 import uuid
@@ -115,7 +116,7 @@ async def beginning(params: Params, intake: Intake, here: str, most: int) -> Beg
         if isinstance(params, schemas.InpaintQuery):
             given = params.mask
             uploads["mask"] = await intake.mask(given, "mask", here=here)
-        size = _size(intake.uploads.size(uploads["initial_image"]), most)
+        size = _size(await asyncio.to_thread(intake.uploads.size, uploads["initial_image"]), most)
     except PictureGone:
         return _impossible(f"Blob not found: {given}")
     except BadPicture as error:

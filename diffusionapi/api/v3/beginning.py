@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from diffusionapi.api.v3.generation_schemas import Controlled, Img2Img, Inpaint
-from diffusionapi.api.v3.wording import missing
 from diffusionapi.core.request import Control, Mask, Source
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ async def beginning(body: Generation, nets: tuple[Net, ...], intake: Intake, her
 
 
 async def _controlled(body: Controlled, nets: tuple[Net, ...], intake: Intake, here: str) -> Beginning:
-    if body.init_image is None and (body.control_image is None or body.mask_image is not None):
-        raise missing("init_image")
     first = mask = looked_at = None
     if body.init_image is not None:
         first = await intake.picture(body.init_image, "init_image", here=here)

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.datastructures import UploadFile
-    from starlette.types import Message
+    from starlette.types import Message, Receive
 
 Fields = dict[str, Any]
 
 _NOTHING = ("", "null")
 """What clients write where they have nothing to say."""
+_BOUNDARY = re.compile(rb"\s*--([0-9A-Za-z'()+_,./:=? -]{1,70})\r?\n")
+"""The first line of a form in several parts: what is between them (RFC 2046 5.1.1)."""
 _LISTED = re.compile(r"(.+)\[\d*\]")
 """A field of a form that is one of several: `images[]`, `images[0]`."""
 
@@ -31,7 +33,12 @@ async def read(request: Request) -> Request:
     """The request with its body as JSON. Its fields are in `request.state.fields`; BadJson."""
     fields = tidied(await _fields(request))
     request.state.fields = fields
-    content, sent = _as_json(fields), False
+    return Request(as_json_headers(request.scope), _once(_as_json(fields), request))
+
+
+def _once(content: bytes, request: Request) -> Receive:
+    """What receives this as the body, and then what else comes of the request."""
+    sent = False
 
     async def receive() -> Message:
         nonlocal sent
@@ -40,7 +47,7 @@ async def read(request: Request) -> Request:
         sent = True
         return {"type": "http.request", "body": content, "more_body": False}
 
-    return Request(as_json_headers(request.scope), receive)
+    return receive
 
 
 def _as_json(fields: Fields) -> bytes:
@@ -51,12 +58,19 @@ def _as_json(fields: Fields) -> bytes:
 
 
 async def _fields(request: Request) -> Fields:
-    kind = request.headers.get("content-type", "")
-    if kind.lower().startswith("multipart/"):
-        most = request.app.state.service.settings.max_body_mb * 2**20  # the whole is within it
-        async with request.form(max_part_size=most) as form:
-            return _gathered([(name, await _text(value)) for name, value in form.multi_items()])
-    return fields_of(await request.body())
+    """What a body is, is told from itself: what it is called is often wrong."""
+    body = await request.body()
+    if (found := _BOUNDARY.match(body)) is None:
+        return fields_of(body)
+    most = request.app.state.service.settings.max_body_mb * 2**20  # the whole is within it
+    async with _as_parts(request, body.lstrip(), found[1].rstrip()).form(max_part_size=most) as form:
+        return _gathered([(name, await _text(value)) for name, value in form.multi_items()])
+
+
+def _as_parts(request: Request, body: bytes, boundary: bytes) -> Request:
+    kind = (b"content-type", b'multipart/form-data; boundary="%s"' % boundary)
+    headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+    return Request({**request.scope, "headers": [*headers, kind]}, _once(body, request))
 
 
 async def _text(value: UploadFile | str) -> str:
@@ -67,7 +81,7 @@ async def _text(value: UploadFile | str) -> str:
 
 
 def fields_of(body: bytes) -> Fields:
-    """Of a body in JSON or as a form, told from the body itself: what it is called is often wrong."""
+    """Of a body in JSON or as a form."""
     try:
         text = body.decode("utf-8-sig")
         if "=" in text and not text.lstrip().startswith(("{", "[", '"')):

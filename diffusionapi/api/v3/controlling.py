@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.api.v3.generation_schemas import Controlled
 from diffusionapi.api.v3.naming import strength
-from diffusionapi.catalog.choosing import controlnet_for, eye_of
+from diffusionapi.catalog.choosing import controlnet_by, eye_of
 from diffusionapi.core.hints import HINTS
 from diffusionapi.core.names import fold
-from diffusionapi.errors import BadRequest, UnknownName
+from diffusionapi.errors import BadRequest
 
 if TYPE_CHECKING:
     from diffusionapi.api.v3.generation_schemas import Generation
@@ -65,14 +65,8 @@ def _type(body: Controlled, place: int) -> str | None:
 
 def _net(name: str, said: str | None, catalog: Catalog, family: Family | None) -> tuple[Installed, str]:
     """By the name of its file, else by what it looks at."""
-    try:
-        what = catalog.controlnet(name, NETS)
-    except UnknownName:
-        eye = next((one for one in EYES if fold(one) == fold(name)), None)
-        if eye is None:
-            raise
-        return controlnet_for(catalog, eye, family, NETS), eye
-    return what, said or eye_of(what.name, EYES) or _NO_HINT
+    what, eye = controlnet_by(catalog, name, EYES, family, NETS)
+    return what, eye or said or eye_of(what.name, EYES) or _NO_HINT
 
 
 def _hint(body: Controlled, eye: str) -> str:

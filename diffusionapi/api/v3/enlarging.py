@@ -14,8 +14,8 @@ from diffusionapi.api.v3 import translate
 from diffusionapi.api.v3.caller import Sender, State  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.v3.face import UnknownModelId, failures, v3_router
 from diffusionapi.api.v3.schemas import FailedAnswer, V3Refused
-from diffusionapi.api.v3.submit import answer, submit
-from diffusionapi.catalog.choosing import best_upscaler
+from diffusionapi.api.v3.submit import answer, check_webhook, submit
+from diffusionapi.catalog.choosing import best_upscaler, picture_upscaler
 from diffusionapi.core.work import UpscaleRequest
 from diffusionapi.errors import BadRequest
 
@@ -29,7 +29,6 @@ router = v3_router()
 
 _UNUSED_QUALITY = 85
 """Of a JPEG; the pictures are PNGs."""
-_LATENT = "Latent"
 _ANSWERS: dict[str, Any] = {
     "summary": "A picture, larger",
     "response_model": schemas.Enlarged | schemas.Processing | FailedAnswer | V3Refused,
@@ -65,6 +64,7 @@ async def _enlarge(
     *,
     single: bool,
 ) -> Response:
+    check_webhook(body.webhook, core.settings)
     upscaler = await asyncio.to_thread(_upscaler, body, core.catalog)
     upload = await core.intake.picture(body.url, "url", here=str(request.base_url))
     work = UpscaleRequest(upload, upscaler, body.scale, body.face_enhance, "png", _UNUSED_QUALITY)
@@ -77,14 +77,9 @@ def _upscaler(body: schemas.Enlargement, catalog: Catalog) -> str:
     """By its name; the one that clients name by default stands for the best one that is installed."""
     if body.face_enhance and (problem := catalog.faces_missing()) is not None:
         raise BadRequest("face_enhance", problem)
-    if body.model_id is None:
-        return best_upscaler(catalog)
     try:
-        found = catalog.upscaler(body.model_id, "model_id").name
+        return picture_upscaler(catalog, body.model_id, "model_id")
     except BadRequest as unknown:
         if body.model_id == schemas.USUAL_UPSCALER:
             return best_upscaler(catalog)
         raise UnknownModelId(unknown.problem) from unknown
-    if found.startswith(_LATENT):
-        raise UnknownModelId(f"{found!r} makes latents larger, and no pictures")
-    return found

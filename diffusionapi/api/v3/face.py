@@ -130,6 +130,8 @@ def _wrong(error: BadRequest) -> V3Refused:
             return _refused(sentences(error.problems))
         case UnknownModelId():
             return _refused(NO_MODEL, tip=error.tip)
+        case UnknownName(kind="model"):
+            return _refused(NO_MODEL, tip=error.problem)
         case UnknownName() if error.kind in _KINDS:
             return _refused(f"{_KINDS[error.kind]}: {error.name}", tip=error.problem)
         case NotFetched() | PictureGone():

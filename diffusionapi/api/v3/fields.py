@@ -21,6 +21,7 @@ NONE = ("no", "none", "false", "0")
 
 # The types that the errors of ours go by, which `face` has words for.
 BOUNDS, FLAG = "bounds", "flag"
+NAMES, NUMBERS = "names", "numbers"
 
 
 class V3Model(BaseModel):
@@ -85,9 +86,9 @@ def _names(value: object) -> object:
     """`"a, b"`, or a list of them."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list):
-        return value
+        raise PydanticCustomError(NAMES, "must be a name, or several with commas between them")
     named = [one.strip() if isinstance(one, str) else one for one in parts]
-    return [one for one in named if one and not (isinstance(one, str) and one.lower() in NONE)]
+    return [one for one in named if str("" if one is None else one).lower() not in ("", *NONE)]
 
 
 Names = Annotated[
@@ -104,7 +105,9 @@ def _numbers(value: object) -> object:
         ]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return [value]
-    return value
+    if isinstance(value, list):
+        return value
+    raise PydanticCustomError(NUMBERS, "must be a number, or several with commas between them")
 
 
 def _numbers_within(low: float, high: float) -> dict[str, Any]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from diffusionapi.api.v3.fields import NONE, Between, Flag, Name, Names, Scales, Strengths, V3Model
@@ -160,20 +168,29 @@ class Controlled(Generation):
     guess_mode: Flag = Field(
         False, description="The ControlNets act without words, and `prompt` may be left out"
     )
-    init_image: str | None = Field(
-        None,
-        description="The picture they look at; with `strength`, `mask_image` or `control_image` also the one "
-        f"to begin with; default: none: {_PICTURE}",
-    )
     control_image: str | None = Field(
-        None, description=f"The picture they look at in place of it; default: none: {_PICTURE}"
+        None, description=f"The picture they look at in place of `init_image`; default: none: {_PICTURE}"
     )
     mask_image: str | None = Field(
         None, description=f"The white part of `init_image` is painted anew; default: none: {_PICTURE}"
     )
+    init_image: str | None = Field(
+        None,
+        description="The picture they look at; with `strength`, `mask_image` or `control_image` also the one "
+        f"to begin with; required, but default: none beside a `control_image` without a mask: {_PICTURE}",
+    )
     strength: Annotated[float, Between(0, 1)] | None = Field(
         None, description="How much of `init_image` may change; default: all, with a `control_image` 0.55"
     )
+
+    @field_validator("init_image")
+    @classmethod
+    def _there_has_to_be_a_picture(cls, value: str | None, others: ValidationInfo) -> str | None:
+        """The others come before it; one of them that is wrong is not among them."""
+        looked_at, mask = others.data.get("control_image", ""), others.data.get("mask_image")
+        if value is None and (looked_at is None or mask is not None):
+            raise PydanticCustomError("missing", "is required")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -234,7 +251,7 @@ class Processing(BaseModel):
     webhook_status: str = Field(description="Empty")
     fetch_result: str = Field(description="Where to ask for it, by POST with the key")
     id: int
-    output: list[str] | str = Field(description="Empty")
+    output: list[str] = Field(description="Empty")
     meta: dict[str, Any] = Field(description="The request as it was understood")
     future_links: list[str] = Field(description="Where the pictures will be")
 

@@ -18,7 +18,7 @@ from diffusionapi.api.v3.caller import Sender, State  # noqa: TC001 - FastAPI re
 from diffusionapi.api.v3.face import failures, v3_router
 from diffusionapi.api.v3.meta import meta
 from diffusionapi.api.v3.schemas import FailedAnswer, V3Refused
-from diffusionapi.api.v3.submit import answer, submit
+from diffusionapi.api.v3.submit import answer, check_webhook, submit
 
 if TYPE_CHECKING:
     from diffusionapi.api.v3.caller import Caller
@@ -165,6 +165,7 @@ async def _generate(
     body: schemas.Generation,
     route: Route,
 ) -> Response:
+    check_webhook(body.webhook, core.settings)
     # What is cheap to refuse is refused before pictures are fetched and kept.
     chosen = await asyncio.to_thread(translate.choose, body, route, core.catalog, core.settings)
     begun = await beginning(body, chosen.nets, core.intake, str(request.base_url))

@@ -61,6 +61,8 @@ def _trained(name: str, catalog: Catalog) -> Subject | None:
     try:
         said = trained.read(lora.path)
     except BrokenModel as error:
+        if not lora.there:  # it was deleted this instant
+            return None
         raise BadRequest(MODEL, error.sentence) from error
     if said is None:
         return None

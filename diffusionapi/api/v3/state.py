@@ -16,11 +16,10 @@ from diffusionapi.core.job import JobState
 from diffusionapi.errors import DamagedJob, UnknownJob, UnknownPicture
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.requests import HTTPConnection
 
     from diffusionapi.auth.keys import Keys
+    from diffusionapi.blobs.named import Kept
     from diffusionapi.core.events import Picture
     from diffusionapi.core.job import Ticket
     from diffusionapi.service import Service
@@ -54,12 +53,12 @@ class V3State:
         """How this client reaches us, if the operator has not said how all do."""
         return self._service.settings.base_url or str(connection.base_url).rstrip("/")
 
-    def picture(self, name: str) -> Path:
-        """The file that a picture's public name stands for; UnknownPicture."""
+    def picture(self, name: str) -> Kept:
+        """The picture that a picture's public name stands for; UnknownPicture."""
         if Uploads.names.fullmatch(name):
-            return self._service.intake.uploads.path(name)
+            return self._service.intake.uploads.kept(name)
         _, made = self.made(name)
-        return self._service.blobs.path(made.name)
+        return self._service.blobs.kept(made.name)
 
     def made(self, name: str) -> tuple[Ticket, Picture]:
         """What was asked for and made under a picture's public name; UnknownPicture."""
@@ -80,7 +79,7 @@ class V3State:
 
     def own(self, path: str) -> bytes | None:
         """What a URL of ours leads to, for a request that begins with one; None for other paths."""
-        return self.picture(path.removeprefix(PICTURES)).read_bytes() if path.startswith(PICTURES) else None
+        return self.picture(path.removeprefix(PICTURES)).read() if path.startswith(PICTURES) else None
 
 
 def new_number() -> int:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from diffusionapi.api.answers import ready_json
 from diffusionapi.api.v3 import telling
 from diffusionapi.api.v3.state import DIALECT, new_number, new_prefix
+from diffusionapi.api.v3.wording import wrong
 from diffusionapi.core.job import Ticket
 from diffusionapi.errors import JobExists, UnknownJob
+from diffusionapi.webhooks import urls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +25,18 @@ if TYPE_CHECKING:
     from diffusionapi.api.v3.state import V3State
     from diffusionapi.core.work import Work
     from diffusionapi.service import Service
+    from diffusionapi.settings import Settings
 
 _LOOK = 0.04
 """Seconds between two looks at the jobs."""
 _LOOK_AT_CLIENT = 0.5
+
+
+def check_webhook(url: str | None, settings: Settings) -> None:
+    """A Refusal of one that nobody would be called at."""
+    problem = urls.problem(url, allow_private=settings.allow_private_urls) if url else None
+    if problem is not None:
+        raise wrong("webhook", problem)
 
 
 async def submit(

@@ -134,7 +134,7 @@ def _processing(core: Service, state: V3State, made: Made) -> BaseModel:
         webhook_status="",
         fetch_result=f"{payload['base']}{payload['fetch']}{payload['number']}",
         id=payload["number"],
-        output="" if payload["single"] else [],
+        output=[],
         meta=payload["meta"] or {},
         future_links=links(payload),
     )

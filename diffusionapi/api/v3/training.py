@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Body, Path, Request
 
+from diffusionapi.api import teaching
 from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.v3 import training_schemas as schemas
 from diffusionapi.api.v3 import training_statuses as statuses
@@ -18,8 +19,9 @@ from diffusionapi.api.v3.face import NotDone, NotThere, failures, v3_router
 from diffusionapi.api.v3.lists_schemas import Done, OnlyKey, done
 from diffusionapi.api.v3.schemas import FailedAnswer, V3Refused
 from diffusionapi.api.v3.state import DIALECT
+from diffusionapi.api.v3.submit import check_webhook
 from diffusionapi.core.job import Ticket
-from diffusionapi.errors import BadPicture, JobEnded, NotFetched, PictureGone, UnknownJob
+from diffusionapi.errors import JobEnded, UnknownJob
 
 if TYPE_CHECKING:
     from diffusionapi.api.v3.caller import Caller
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 router = v3_router()
 
 NO_TRAINING = "Training id not found"
-_AT_ONCE = 4
-"""Pictures of one training that are taken in side by side."""
 _FORGOTTEN = 3600.0
 """Seconds after which a training without a job is none that is just being begun."""
 
@@ -96,8 +96,9 @@ async def lora_fine_tune(
 async def _begin(
     core: Service, state: V3State, caller: Caller, request: Request, body: TrainingBody
 ) -> schemas.TrainingStarted:
+    check_webhook(body.webhook, core.settings)
     base = await asyncio.to_thread(training_translate.choose, body, core.catalog)
-    pictures = await _taken(core, body.images, str(request.base_url))
+    pictures = await teaching.taken(core.intake, body.images, "images.{}", str(request.base_url))
     training_id = await asyncio.to_thread(state.trainings.add, caller.name)
     work = training_translate.translate(body, base, training_id, pictures)
     notices = training_translate.notices(work)
@@ -112,25 +113,6 @@ async def _begin(
     where = f"{state.base(request)}/api/v3/fine_tune_status/{training_id}"
     data = ". ".join([*notices, f"{work.steps} steps are to be made; {where} says how far it is"])
     return schemas.TrainingStarted(data=data, training_id=training_id, model_id=training_id)
-
-
-async def _taken(core: Service, images: list[str], here: str) -> list[str]:
-    """The pictures as uploads; BadPicture names the first that is none."""
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def take(number: int, given: str) -> str:
-        async with room:
-            try:
-                return await core.intake.picture(given, f"images.{number}", here=here)
-            except (NotFetched, PictureGone) as problem:
-                raise BadPicture(problem.field, problem.problem) from problem
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(take(number, one)) for number, one in enumerate(images)]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [one.result() for one in tasks]
 
 
 @router.post(

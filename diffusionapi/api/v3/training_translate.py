@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from diffusionapi.api import teaching
+from diffusionapi.api.teaching import RANK, RATE, Base
 from diffusionapi.api.v3.face import UnknownModelId
 from diffusionapi.api.v3.training_schemas import (
-    MOST_STEPS,
     FineTuneV2Body,
     LoraFineTuneBody,
 )
-from diffusionapi.catalog import matching
-from diffusionapi.catalog.matching import Named
 from diffusionapi.core.work import TrainingRequest
 from diffusionapi.errors import BadRequest, BrokenModel
 from diffusionapi.weights.families import LATENT_CHANNELS
-from diffusionapi.weights.sizes import native_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffusionapi.api.v3.training_schemas import FineTuneBody
     from diffusionapi.catalog.catalog import Catalog
-    from diffusionapi.catalog.scan import Installed
-    from diffusionapi.weights.inspection import Found
 
     TrainingBody = FineTuneBody | FineTuneV2Body | LoraFineTuneBody
 
-_RANK = 16
-_RATE = 1e-4
-"""As diffusers' own training of LoRAs in the manner of DreamBooth has it."""
-_TOO_LOW = 1e-5
-"""A rate under which a LoRA hardly changes in the steps that may be asked for."""
-_STEPS_A_PICTURE = 100
-_SIZE = 512
-"""Of a model that says nothing of it."""
 _PRIOR_WEIGHT = 1.0
 _CLASSES = {"men": "photo of a man", "female": "photo of a woman", "couple": "photo of a couple"}
 _FIELD = "base_model_id"
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What is learnt on. `found` is None of what is built in."""
-
-    model: Installed
-    found: Found | None
 
 
 def choose(body: TrainingBody, catalog: Catalog) -> Base:
@@ -65,11 +44,7 @@ def choose(body: TrainingBody, catalog: Catalog) -> Base:
         )
     except BadRequest as problem:
         raise UnknownModelId(problem.problem) from problem
-    matching.check(catalog, Named(model, _FIELD), None, ())
-    found = catalog.found_model(model)
-    if found is not None and found.in_channels != LATENT_CHANNELS:
-        raise BadRequest(_FIELD, f"{model.name!r} was made for inpainting; learn on an ordinary model")
-    return Base(model, found)
+    return teaching.base(model, catalog, _FIELD)
 
 
 def _of_kind(kind: str, catalog: Catalog) -> Base:
@@ -89,7 +64,7 @@ def _of_kind(kind: str, catalog: Catalog) -> Base:
 def translate(body: TrainingBody, base: Base, name: str, pictures: Sequence[str]) -> TrainingRequest:
     class_prompt = body.class_prompt or _CLASSES.get(body.training_type or "")
     count = body.num_class_images if class_prompt else 0
-    steps, rate = _steps(body), _RATE
+    steps, rate = _steps(body), RATE
     text_rate, text_steps = 0.0, 0
     if isinstance(body, FineTuneV2Body):
         rate, text_rate = body.learning_rate_unet, body.learning_rate_text_encoder
@@ -107,9 +82,9 @@ def translate(body: TrainingBody, base: Base, name: str, pictures: Sequence[str]
         rate=rate,
         text_encoder_rate=text_rate if text_steps else 0.0,
         text_encoder_steps=text_steps,
-        rank=_RANK,
-        alpha=float(_RANK),
-        size=native_size(base.found) if base.found else _SIZE,
+        rank=RANK,
+        alpha=float(RANK),
+        size=base.size,
         batch=1,
         seed=secrets.randbits(32) if body.seed is None else body.seed,
     )
@@ -118,15 +93,9 @@ def translate(body: TrainingBody, base: Base, name: str, pictures: Sequence[str]
 def _steps(body: TrainingBody) -> int:
     if isinstance(body, FineTuneV2Body):
         return body.steps_unet
-    return body.max_train_steps or min(_STEPS_A_PICTURE * len(body.images), MOST_STEPS)
+    return body.max_train_steps or teaching.usual_steps(len(body.images))
 
 
 def notices(request: TrainingRequest) -> tuple[str, ...]:
     """What may be otherwise than it was meant."""
-    said = [f"What is learnt is a LoRA for {request.model}"]
-    if request.rate < _TOO_LOW:
-        said.append(
-            f"A rate of {request.rate:g} is one for the training of whole models; a LoRA learns next to "
-            f"nothing by it, {_RATE:g} is usual"
-        )
-    return tuple(said)
+    return (f"What is learnt is a LoRA for {request.model}", *teaching.notices(request))

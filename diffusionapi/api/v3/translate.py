@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,13 +10,13 @@ from diffusionapi.api.v3.beginning import controlled_strength
 from diffusionapi.api.v3.enhancing import enhanced
 from diffusionapi.api.v3.generation_schemas import MAX_SEED, Controlled, Img2Img
 from diffusionapi.catalog import matching
-from diffusionapi.catalog.choosing import best_upscaler
+from diffusionapi.catalog.choosing import best_upscaler, family_of
 from diffusionapi.catalog.matching import Named
 from diffusionapi.core import diffusers_names
 from diffusionapi.core import request as core
 from diffusionapi.core.request import GenerationRequest, Hires, Upscale
 from diffusionapi.core.sampling import FEWEST_STEPS
-from diffusionapi.errors import BadRequest, BrokenModel
+from diffusionapi.errors import BadRequest
 
 if TYPE_CHECKING:
     from diffusionapi.api.v3.beginning import Beginning
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
     from diffusionapi.catalog.scan import Installed
     from diffusionapi.core.diffusers_names import Resolved
     from diffusionapi.settings import Settings
-    from diffusionapi.weights.families import Family
 
 SELF_ATTENTION = 0.75
 """The scale that its authors use (Hong et al. 2023, arXiv:2210.00939)."""
 HIRES_SCALE, HIRES_STRENGTH = 1.5, 0.5
 _UNUSED_QUALITY = 85
 """Of a JPEG; the pictures are PNGs."""
+_NO_CHECKER = "No safety checker is installed, so nothing looked at the pictures"
 _BLANKS: dict[BlankKind, core.Blanking] = {
     "sensitive_content_text": "text",
     "blur": "blurred",
@@ -85,7 +84,7 @@ def choose(body: Generation, route: Route, catalog: Catalog, settings: Settings)
     if body.enhance_prompt and not body.multi_lingual:  # beside them nobody could tell the prompts' language
         prompt, negative = enhanced(prompt, negative)
     vae = naming.vae(body, catalog)
-    nets = controlling.nets(body, catalog, _family(catalog, subject.model))
+    nets = controlling.nets(body, catalog, family_of(catalog, subject.model))
     matching.check(
         catalog,
         Named(subject.model, naming.MODEL),
@@ -94,9 +93,11 @@ def choose(body: Generation, route: Route, catalog: Catalog, settings: Settings)
         vae=Named(vae, "vae") if vae else None,
         controls=[Named(one.what, controlling.NETS) for one in nets],
     )
-    if body.multi_lingual and (problem := catalog.untranslatable(prompt, negative)) is not None:
-        raise BadRequest("prompt", problem)
+    unclear = None
+    if body.multi_lingual:
+        unclear = catalog.check_languages({"prompt": prompt, "negative_prompt": negative})
     scheduler, notice = _scheduler(body)
+    safety = _safety(body, subject.model, catalog, settings)
     return Chosen(
         subject.model,
         prompt,
@@ -106,9 +107,13 @@ def choose(body: Generation, route: Route, catalog: Catalog, settings: Settings)
         vae,
         nets,
         best_upscaler(catalog),
-        _safety(body, subject.model, catalog, settings),
+        safety,
         _BLANKS[body.safety_checker_type or ("sensitive_content_text" if route is COMMUNITY else "black")],
-        tuple(filter(None, (scheduler.notice, notice))),
+        tuple(
+            filter(
+                None, (scheduler.notice, notice, unclear, _unchecked(body, subject.model, catalog, safety))
+            )
+        ),
     )
 
 
@@ -178,9 +183,7 @@ def _safety(body: Generation, model: Installed, catalog: Catalog, settings: Sett
     return wanted
 
 
-def _family(catalog: Catalog, model: Installed) -> Family | None:
-    """None where the files do not say; whether they can be used at all is looked at with all else."""
-    with suppress(BrokenModel):
-        if found := catalog.found_model(model):
-            return found.family
-    return None
+def _unchecked(body: Generation, model: Installed, catalog: Catalog, safety: core.Safety) -> str | None:
+    """For who asks for a check in so many words, where nothing can check."""
+    asked = "safety_checker" in body.model_fields_set and safety != "off"
+    return _NO_CHECKER if asked and catalog.safety_checker(model) is None else None

@@ -45,6 +45,11 @@ def _sentence(name: str, problem: dict[str, Any]) -> str:
     return f"The {field} {said[:1].lower()}{said[1:]}."
 
 
+def wrong(field: str, problem: str) -> Refusal:
+    """As if the framework had found it."""
+    return Refusal(field, problem, [{"loc": ("body", field), "type": "value_error", "msg": problem}])
+
+
 def missing(field: str) -> Refusal:
     """As if the framework had found that a required field is not there."""
     return Refusal(field, "is required", [{"loc": ("body", field), "type": "missing"}])

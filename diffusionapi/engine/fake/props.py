@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.open import open_uploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.errors import BadRequest
 from diffusionapi.languages.reading import languages_of
@@ -13,6 +13,7 @@ from diffusionapi.languages.reading import languages_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from diffusionapi.blobs.uploads import Uploads
     from diffusionapi.core.request import GenerationRequest
     from diffusionapi.settings import Settings
     from diffusionapi.weights.families import Family, Prediction
@@ -31,7 +32,7 @@ class Props:
     def of(cls, settings: Settings) -> Props:
         catalog = Catalog(settings)
         return cls(
-            Uploads(settings.path(settings.uploads_dir)),
+            open_uploads(settings, patient=True),
             catalog,
             settings.path(settings.trainings_dir),
             checks=catalog.safety_checker(None) is not None,

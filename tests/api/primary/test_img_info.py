@@ -82,20 +82,35 @@ def test_the_request_is_accepted_as_it_is(idle_client: TestClient) -> None:
     assert idle_client.post("/txt2img", json=request).status_code == 200
 
 
-def test_the_request_has_only_fields_of_txt2img(idle_client: TestClient) -> None:
-    """What other APIs can ask for besides stands among the parameters only."""
-    plain = ask(idle_client, a_file(write(a_request(), Facts())))
+def test_all_that_a_picture_was_asked_for_comes_back(idle_client: TestClient) -> None:
+    plain = ask(idle_client, a_file(write(a_request(), Facts())))["request"]
     more = a_request(
         self_attention=0.75,
-        tiling="both",
+        tiling="horizontal",
         vae="sharp",
         upscale=Upscale("ESRGAN_4x", 2.0, faces=True),
         translate=True,
-        blanking="blurred",
     )
-    found = ask(idle_client, a_file(write(more, Facts())))
-    assert found["request"] == plain["request"]
-    assert '"upscaler": "ESRGAN_4x"' in found["parameters"]["Exact"]
+    found = ask(idle_client, a_file(write(more, Facts())))["request"]
+    assert found == plain | {
+        "self_attention": 0.75,
+        "tiling": "horizontal",
+        "vae": "sharp",
+        "upscale": {"upscaler": "ESRGAN_4x", "scale": 2.0, "faces": True},
+        "translate": True,
+    }
+
+
+def test_a_request_that_was_read_back_gives_the_same_picture(client: TestClient) -> None:
+    def made(**body: Any) -> bytes:
+        job_id = client.post("/txt2img", json=body | {"fileType": "png"}).json()["job_id"]
+        return base64.b64decode(client.get(f"/queue/{job_id}", params={"wait": 30}).json()["image"])
+
+    asked = {"prompt": "a valley", "width": 64, "height": 64, "steps": 2}
+    more = {"self_attention": 0.5, "tiling": "both", "upscale": {"scale": 1.5, "upscaler": "Nearest"}}
+    first = made(**asked, **more)
+    assert first != made(**asked)
+    assert made(**ask(client, first)["request"]) == first
 
 
 def test_how_a_picture_was_resized_is_told(idle_client: TestClient) -> None:

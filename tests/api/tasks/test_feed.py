@@ -10,8 +10,7 @@ import pytest
 
 from diffusionapi.api.tasks.events import Stage
 from diffusionapi.api.tasks.feed import Feed, Subscription
-from diffusionapi.blobs.folder import FolderBlobs
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderBlobs, FolderUploads
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.core.events import Cancelled, Queued, Started
 from diffusionapi.errors import StorageUnavailable
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 def service(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setattr("diffusionapi.api.tasks.feed._LOOK", 0.001)
     blobs = FolderBlobs(tmp_path / "outputs")
-    intake = Intake(settings, Uploads(tmp_path / "uploads"), blobs)
+    intake = Intake(settings, FolderUploads(tmp_path / "uploads"), blobs)
     yield Service(settings, MemoryJobStore(), blobs, Catalog(settings), intake)
     intake.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -13,6 +14,19 @@ from tests.api.v3.house import INVALID_KEY, KEY, House, a_png
 
 FIELDS = {"key": KEY, "prompt": "a + b = c & d", "width": "64", "height": "128", "samples": "2"}
 JSON = json.dumps(FIELDS)
+PARTS = "".join(
+    f'--edge-1\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+    for name, value in FIELDS.items()
+)
+BODIES = {"JSON": JSON, "a form": urlencode(FIELDS), "parts": f"{PARTS}--edge-1--\r\n"}
+KINDS = [
+    None,
+    "application/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "multipart/form-data; boundary=another",
+]
 WAYS: dict[str, dict[str, Any]] = {
     "JSON": {"json": FIELDS},
     "a form": {"data": FIELDS},
@@ -35,6 +49,22 @@ def test_every_form_of_a_body_is_read(idle: House, way: str, path: str) -> None:
     asked = idle.ticket(answer.json(), place=1).generation
     assert asked.prompt.startswith("a + b = c & d")
     assert (asked.width, asked.height) == (64, 128)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_is_read_whatever_it_is_called(idle: House, body: str, kind: str | None) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    answer = idle.client.post("/api/v3/text2img", content=BODIES[body].encode(), headers=headers)
+    asked = idle.ticket(answer.json(), place=1).generation
+    assert asked.prompt.startswith("a + b = c & d")
+    assert (asked.width, asked.height) == (64, 128)
+
+
+@pytest.mark.parametrize("body", [b"--edge\r\n", b"--edge\r\nnonsense", b"--\r\n\r\n--", b"--\xff\r\nx"])
+def test_parts_that_cannot_be_read_are_answered_as_a_wrong_key(idle: House, body: bytes) -> None:
+    answer = idle.client.post("/api/v3/text2img", content=body)
+    assert (answer.status_code, answer.json()) == (200, INVALID_KEY)
 
 
 def test_a_file_in_a_form_is_taken_as_a_picture(idle: House) -> None:

@@ -147,6 +147,18 @@ def test_there_has_to_be_a_picture(idle: House, pictures: dict[str, str]) -> Non
     assert wrong == {"init_image": ["The init image field is required."]}
 
 
+def test_all_that_is_missing_is_told_at_once_and_before_the_model_is_looked_up(idle: House) -> None:
+    missing = {
+        "prompt": ["The prompt field is required."],
+        "controlnet_model": ["The controlnet model field is required."],
+        "init_image": ["The init image field is required."],
+    }
+    assert idle.ask(CONTROLNET)["message"] == missing
+    assert idle.ask(CONTROLNET, model_id="none-such")["message"] == missing
+    wrong = idle.ask(CONTROLNET, prompt="x", controlnet_model="canny", control_image=["no"])["message"]
+    assert wrong == {"control_image": ["The control image must be a string."]}
+
+
 def test_there_has_to_be_a_net(idle: House) -> None:
     for nothing in ({}, {"controlnet_model": "none"}):
         wrong = idle.wrong(CONTROLNET, model_id="mini", init_image=PICTURE, **nothing)

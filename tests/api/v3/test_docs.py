@@ -124,6 +124,17 @@ def test_each_feature_has_an_example_that_runs(
     assert made
 
 
+def test_what_is_made_larger_may_have_to_be_fetched(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    (program,) = (one for one in PYTHON if "super_resolution" in one)
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    with Server(
+        tmp_path, engine="fake", fake_step_seconds=0.002, api_keys=f"reader:{KEY}", v3_wait=0
+    ) as patient:
+        assert "super-resolution.png" in made_by(program, patient, folder)
+
+
 def test_all_twelve_features_are_there() -> None:
     assert [int(number) for number, _ in FEATURES] == list(range(1, 13))
     assert len(PYTHON) == 2 + len(FEATURES)

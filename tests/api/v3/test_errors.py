@@ -132,6 +132,10 @@ def test_all_missing_fields_are_told_at_once(idle: House) -> None:
         ("panorama", "perhaps", "The panorama must be yes or no."),
         ("prompt", ["a"], "The prompt must be a string."),
         ("lora_strength", "strong", "The lora strength must be a number."),
+        ("lora_model", {}, "The lora model must be a name, or several with commas between them."),
+        ("embeddings_model", 7, "The embeddings model must be a name, or several with commas between them."),
+        ("lora_model", [{}], "The lora model must be a string."),
+        ("lora_strength", {}, "The lora strength must be a number, or several with commas between them."),
         ("webhook", "mail:me", "The webhook must be a URL that begins with https:// or http://."),
         ("webhook", "https://", "The webhook must be a URL that begins with https:// or http://."),
     ],
@@ -156,7 +160,9 @@ def test_what_is_no_picture(idle: House) -> None:
     assert list(idle.wrong("/api/v3/img2img", init_image="bm8gcGljdHVyZQ==")) == ["init_image"]
 
 
-@pytest.mark.parametrize("path", ["/api/v3/none", "/api/v4/none/", "/api/v5/none", "/api/v3/fetch/1/2"])
+@pytest.mark.parametrize(
+    "path", ["/api/v3", "/api/v3/", "/api/v3/none", "/api/v4/none/", "/api/v5/none", "/api/v3/fetch/1/2"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_path(idle: House, path: str, method: str) -> None:
     answer = idle.client.request(method, path)

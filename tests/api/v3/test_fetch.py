@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from diffusionapi.core.events import Failed, Failure, Finished, Picture, Started
 from diffusionapi.main import create_app
 from tests.api.v3.house import FAILED, NO_REQUEST, House, a_png, v3_settings
+from tests.claims import claim_of
 from tests.server import wait_until
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ def work(house: House, answer: dict[str, Any], *ends: Event | None) -> None:
     store, blobs = house.service.store, house.service.blobs
     for place, end in enumerate(ends):
         job_id = house.state.ids.of(answer["id"], place)
-        claim = store.claim(lambda ticket, job_id=job_id: ticket.id == job_id)  # type: ignore[misc]
-        assert claim is not None
+        claim = claim_of(store, job_id)
         claim.record(Started(1, "w"))
         if end is None:
             blobs.put(f"{job_id}.png", a_png())

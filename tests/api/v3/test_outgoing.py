@@ -11,6 +11,7 @@ from diffusionapi.core.events import Cancelled, Failed, Failure, Finished, Pictu
 from diffusionapi.core.job import Progress
 from diffusionapi.jobs.memory import MemoryJobStore
 from tests.api.v3.house import PICTURE
+from tests.claims import claim_of
 from tests.server import wait_until
 from tests.webhooks.receiver import Receiver
 
@@ -36,8 +37,7 @@ class Story:
 
     def end(self, place: int, event: Event, at: float) -> None:
         ticket = self.tickets[place]
-        claim = self.store.claim(lambda one: one.id == ticket.id)
-        assert claim is not None
+        claim = claim_of(self.store, ticket.id)
         progress = claim.progress.evolve(Started(1, "w"), BEGAN).evolve(event, BEGAN + at)
         self.store.save(claim, progress, durable=True)
 

@@ -40,10 +40,10 @@ def test_as_base64(house: House) -> None:
     assert opened(base64.b64decode(picture, validate=True)).size == (128, 128)
 
 
-def test_processing_has_a_string_too(idle: House) -> None:
-    answer = idle.ask(PATH, url=PICTURE)
-    assert (answer["status"], answer["output"]) == ("processing", "")
-    assert idle.ask(LISTED, url=PICTURE)["output"] == []
+@pytest.mark.parametrize("path", [*SINGLE, LISTED])
+def test_processing_has_an_empty_list_as_everywhere(idle: House, path: str) -> None:
+    answer = idle.ask(path, url=PICTURE)
+    assert (answer["status"], answer["output"]) == ("processing", [])
 
 
 def test_defaults(idle: House) -> None:

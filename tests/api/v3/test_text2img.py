@@ -113,10 +113,31 @@ def test_where_a_checker_is_required_and_there_is_none(tmp_path: Path) -> None:
         assert list(House(client).wrong()) == ["safety_checker"]
 
 
+def test_whoever_asks_for_a_check_is_told_that_nothing_checks(house: House) -> None:
+    answer = house.make(safety_checker="yes")
+    assert answer["tip"] == "No safety checker is installed, so nothing looked at the pictures"
+    assert house.ask(f"/api/v3/fetch/{answer['id']}")["tip"] == answer["tip"]
+    assert "tip" not in house.make()
+    assert "tip" not in house.make(safety_checker="no")
+
+
 def test_a_language_that_nothing_translates(idle: House) -> None:
     (sentence,) = idle.wrong(multi_lingual="yes", prompt="ein Leuchtturm auf einer Klippe am Abend")["prompt"]
     assert "German" in sentence
     assert idle.asked(multi_lingual="yes", prompt="a lighthouse on a cliff in the evening").translate
+
+
+def test_a_negative_prompt_that_nothing_translates_is_named(idle: House) -> None:
+    words = {"prompt": "a lighthouse", "negative_prompt": "ein Leuchtturm auf einer Klippe"}
+    assert list(idle.wrong(multi_lingual="yes", **words)) == ["negative_prompt"]
+    assert list(idle.wrong(multi_lingual="yes", prompt="un chat noir")) == ["prompt"]
+
+
+def test_what_may_be_in_another_language_is_painted_as_it_stands_and_told(house: House) -> None:
+    answer = house.make(multi_lingual="yes", prompt="statek piracki, masterpiece")
+    assert answer["tip"] == "Taken for English, though it may be in another language: 'statek piracki'"
+    assert "tip" not in house.make(multi_lingual="yes", prompt="a dog, masterpiece")
+    assert "tip" not in house.make(prompt="statek piracki")
 
 
 # --- success ----------------------------------------------------------------------------------------------

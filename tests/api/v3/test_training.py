@@ -245,6 +245,20 @@ def test_a_form_is_as_good_as_json(house: House, name: str) -> None:
     end(house, answer.json()["training_id"])
 
 
+def test_its_id_is_unknown_from_the_moment_it_is_deleted(tmp_path: Path) -> None:
+    with a_house(tmp_path) as house:
+        training_id = begin(house)
+        end(house, training_id)
+        small = {"prompt": "on a beach", "width": 64, "height": 64, "num_inference_steps": 1}
+        assert house.ask("/api/v3/dreambooth", model_id=training_id, **small)["status"] == "success"
+        assert house.ask(f"/api/v3/finetune/delete/{training_id}")["status"] == "success"
+        answer = house.ask("/api/v3/dreambooth", model_id=training_id, **small)
+        assert (answer["status"], answer["message"]) == ("error", "Model id not found")
+        assert "safetensors" not in answer["tip"]
+        answer = house.ask("/api/v3/dreambooth", model_id="fake", lora_model=training_id, **small)
+        assert answer["message"] == f"Lora model not found: {training_id}"
+
+
 # --- what is refused ----------------------------------------------------------------------------------------
 
 
@@ -280,9 +294,18 @@ def test_a_wrong_field_is_named_with_what_would_be_right(
     assert said in message[field][0]
 
 
-@pytest.mark.parametrize(
-    "picture", ["http://127.0.0.1/dog.png", "/generations/none.png", "no picture", as_base64(b"GIF89a")]
-)
+@pytest.mark.parametrize("picture", ["http://127.0.0.1:1/dog.png", "/generations/none.png"])
+def test_a_url_that_gives_no_picture_is_told_as_everywhere_and_nothing_is_begun(
+    idle: House, picture: str
+) -> None:
+    before = listed(idle), len(list(idle.service.store.living()))
+    answer = try_to_begin(idle, images=[*pictures(2), picture, *pictures(2)])
+    assert refusal(answer) == "Unable to fetch image from provided URL"
+    assert answer["tip"].startswith("images.2: ")
+    assert (listed(idle), len(list(idle.service.store.living()))) == before
+
+
+@pytest.mark.parametrize("picture", ["no picture", as_base64(b"GIF89a")])
 def test_the_picture_that_cannot_be_had_is_named_and_nothing_is_begun(idle: House, picture: str) -> None:
     images = [*pictures(2), picture, *pictures(2)]
     before = listed(idle), len(list(idle.service.store.living()))

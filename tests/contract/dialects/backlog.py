@@ -8,8 +8,8 @@ import httpx2 as httpx
 from diffusionapi.auth.clients import Clients
 from diffusionapi.settings import Settings
 from tests.api.backlog.receiver import Receiver
-from tests.contract.dialect import Dialect, Refused, State, Told, Unknown
-from tests.server import Server, wait_until
+from tests.contract.dialect import Dialect, Refused, Served, State, Told, Unknown
+from tests.server import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Client(Dialect):
     settings: ClassVar[dict[str, object]] = {"allow_private_urls": 1}
     names: ClassVar[dict[str, str]] = {"prompt": "word"}
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Served) -> None:
         super().__init__(server)
         clients = Clients(Settings(data_dir=server.data_dir))
         made, secret = clients.make(f"contract-{uuid.uuid4()}")

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.contract.dialect import ENDS, Dialect, Refused, State, Told
+from tests.contract.dialect import ENDS, Dialect, Refused, Served, State, Told
 from tests.server import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from websockets.sync.client import ClientConnection
 
-    from tests.server import Server
 
 _KEY = "a-key-of-the-contract"
 _MOST_STEPS = 500
@@ -86,20 +83,20 @@ class Client(Dialect):
     lacks: ClassVar[frozenset[str]] = frozenset({"seed", "model"})
     nameless: ClassVar[str] = "a job is its socket; nobody can name it"
 
-    def __init__(self, server: Server, key: str = _KEY) -> None:
+    def __init__(self, server: Served, key: str = _KEY) -> None:
         super().__init__(server)
         self._key = key
         self._calls: dict[str, _Call] = {}
 
     def submit(self, **asked: object) -> str:
-        before, name = self._jobs(), str(uuid.uuid4())
+        before, name = self.server.jobs(), str(uuid.uuid4())
         if isinstance(steps := asked.get("steps"), int):
             asked["steps"] = min(steps, _MOST_STEPS)  # the stories' long jobs are as long as they may be
         message = json.dumps({"image_size": [256, 256]} | asked)
         url = self.server.url.replace("http", "ws", 1) + "/generate"
         call = self._calls[name] = _Call(url, self._key, message)
         # It is not said that a request was taken; but then there is a job.
-        wait_until(lambda: call.ended or call.told or self._jobs() - before, 30, self.server.log)
+        wait_until(lambda: call.ended or call.told or self.server.jobs() - before, 30, self.server.log)
         if call.refused is not None:
             raise call.refused
         return name
@@ -117,6 +114,3 @@ class Client(Dialect):
 
     def intruder(self) -> Self:
         return type(self)(self.server, "none")
-
-    def _jobs(self) -> set[Path]:
-        return set((self.server.data_dir / "queue").glob("*_job.json"))

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from websockets.sync.client import connect
 
-from tests.contract.dialect import ENDS, Dialect, Refused, State, Told, Unknown
+from tests.contract.dialect import ENDS, Dialect, Refused, Served, State, Told, Unknown
 from tests.server import WEB
 
 if TYPE_CHECKING:
     import httpx2 as httpx
 
-    from tests.server import Server
 
 _STATES: dict[str, State] = {
     "pending": "waiting",
@@ -25,7 +24,7 @@ _PERCENT: dict[State, float] = {"waiting": 0, "working": 50, "done": 100, "faile
 class Client(Dialect):
     settings: ClassVar[dict[str, object]] = {"enable_signup": 1, "login_attempts": 1000}
 
-    def __init__(self, server: Server, user: str = "contract") -> None:
+    def __init__(self, server: Served, user: str = "contract") -> None:
         super().__init__(server)
         fields = {"username": user, "password": f"password of {user}"}
         WEB.post(server.url + "/user", json=fields, timeout=30)  # there may be one from before

@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from diffusionapi.auth.keys import Keys
 from diffusionapi.settings import Settings
-from tests.contract.dialect import ENDS, Dialect, Refused, State, Told, Unknown
+from tests.contract.dialect import ENDS, Dialect, Refused, Served, State, Told, Unknown
 from tests.server import WEB, wait_until
-
-if TYPE_CHECKING:
-    from tests.server import Server
 
 _PERCENT: dict[State, float] = {"waiting": 0, "working": 50, "done": 100, "failed": 50, "cancelled": 50}
 _MOST_STEPS = 51
@@ -21,7 +18,7 @@ class Client(Dialect):
     settings: ClassVar[dict[str, object]] = {"v3_wait": 0, "v3_repeats": 0, "v3_error_statuses": 1}
     names: ClassVar[dict[str, str]] = {"steps": "num_inference_steps", "model": "model_id"}
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Served) -> None:
         super().__init__(server)
         keys = Keys(Settings(data_dir=server.data_dir))
         self.key = keys.make(f"contract-{uuid.uuid4()}")

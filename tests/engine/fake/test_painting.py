@@ -14,6 +14,7 @@ from diffusionapi.infotext.files import texts
 from diffusionapi.infotext.grammar import Facts, write
 from tests.engine.fake.acting import difference, picture, put, rendered, run
 from tests.factories import a_request, an_upscaling
+from tests.folders import folder_of
 from tests.stubs import a_file
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def test_the_steps_are_the_tail_that_the_strength_says(props: Props) -> None:
 
 def test_a_source_that_is_gone_ends_the_picture_and_not_the_engine(props: Props) -> None:
     given = source(props, 0.5)
-    props.uploads.path(given.upload).unlink()
+    (folder_of(props.uploads) / given.upload).unlink()
     assert isinstance(run(a_request(source=given), props)[-1], Failed)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffusionapi.blobs.uploads import Uploads
+from diffusionapi.blobs.folder import FolderUploads
 from diffusionapi.core.request import Hires, Mask, Source
 from diffusionapi.engine.img2img.canvas import prepare
 from diffusionapi.errors import BadRequest, UnknownPicture
@@ -28,7 +28,7 @@ PAINT = Image.new("RGB", (96, 64), (0, 255, 0))
 
 class Studio:
     def __init__(self, folder: Path) -> None:
-        self.uploads = Uploads(folder)
+        self.uploads = FolderUploads(folder)
 
     def put(self, picture: Image.Image) -> str:
         buffer = io.BytesIO()
