@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 SLOW = ("crash/", "redis/", "engine/", "weights/", "test_models.py")
 """What kills servers or loads torch; QUICK, among them, does neither."""
 QUICK = ("engine/fake/", "engine/test_process.py", "weights/test_lora_kind.py")
-
-
-LONGEST = ("training/test_recipe.py", "crash/test_kills.py", "docs/")
+LONG = ("training/test_recipe.py", "redis/", "crash/test_kills.py", "crash/test_trainings.py")
+LONGEST = ("training/test_recipe.py", "crash/test_kills.py", "redis/", "docs/")
 """What begins first, so that where files run side by side none of these is left over in the end."""
 
 
@@ -33,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _place(item).startswith(SLOW) and not _place(item).startswith(QUICK):
             item.add_marker(pytest.mark.slow)
+        if _place(item).startswith(LONG):
+            item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: not _place(item).startswith(LONGEST))
 
 

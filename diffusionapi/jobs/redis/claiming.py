@@ -17,7 +17,7 @@ from diffusionapi.jobs import codec
 from diffusionapi.jobs.affinity import LaneState, choose
 from diffusionapi.jobs.redis import scripts
 from diffusionapi.jobs.redis.holds import Hold
-from diffusionapi.jobs.redis.names import read_lane, write_lane
+from diffusionapi.jobs.redis.names import key, read_lane, write_lane
 from diffusionapi.jobs.store import Claim
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class Claimer:
     def serves(self, worker: str) -> bool:
         """Whether this worker is one of this process."""
         return worker in self._workers
+
+    def leave(self) -> None:
+        """Nobody here claims any more, so none of the workers here is to be asked to, in vain."""
+        if self._workers:
+            self._connection.call("ZREM", key("idle"), *self._workers)
 
     def claim(
         self,

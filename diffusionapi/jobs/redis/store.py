@@ -270,6 +270,8 @@ class RedisJobStore(JobStore):
         self._connection.call("SET", key("check"), "1", "PX", 1000)
 
     def close(self) -> None:
+        with suppress(StorageUnavailable):
+            self._claimer.leave()
         self._listener.stop()
         self._keeper.stop()
         self._listener.join(_STOP)

@@ -43,6 +43,7 @@ def test_steps_are_told_one_by_one_with_previews(studio: Server) -> None:
     assert "Sampler: DPM++ 2M Karras" in picture(last).info["parameters"]
 
 
+@pytest.mark.long
 def test_the_largest_picture(studio: Server) -> None:
     request = SMALL | {"image_size": [2048, 2048], "steps": 2, "guidance_scale": 1}
     with Client(studio).connection(ping_interval=None) as socket:

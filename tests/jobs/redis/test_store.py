@@ -86,6 +86,16 @@ def test_a_submit_wakes_the_idle_worker_that_has_the_model(opened: Opened) -> No
     assert other.pulse() == asleep
 
 
+def test_an_idle_worker_that_has_left_is_not_woken_in_the_place_of_another(opened: Opened) -> None:
+    leaving, staying = opened(), opened()
+    for store in (leaving, staying):
+        assert store.claim() is None
+    leaving.close()
+    pulse = staying.pulse()
+    opened().submit(a_ticket(), limit=10)
+    wait_until(lambda: staying.pulse() != pulse, 0.5)
+
+
 def test_a_released_job_wakes_workers_elsewhere(opened: Opened) -> None:
     one, other = opened(), opened()
     submit(one)

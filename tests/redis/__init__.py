@@ -1,0 +1,1 @@
+"""Servers and workers as real processes on one Redis, as machines would share it."""
