@@ -59,7 +59,7 @@ def picture_line(url: str) -> str:
     """One line for sh: submit, wait for the end of the events, fetch. It stops at the first that fails."""
     curl = "curl -sSk" if url.startswith("https:") else "curl -sS"
     return (
-        f"""id=$({curl}f {url}/txt2img -d '{{"prompt":"a red circle on a white background"}}' """
+        f"""id=$({curl}f {url}/txt2img -d '{{"prompt":"a red house in a meadow at sunset, mountains"}}' """
         f"""| cut -d'"' -f4 | grep .) && {curl}N {url}/queue/$id/events | tail -n 4 """
         f"""&& {curl}f -o picture.jpg {url}/images/$id.jpg && echo picture.jpg"""
     )

@@ -59,7 +59,7 @@ def _pull(options: argparse.Namespace, settings: Settings) -> None:
     to = options.to or settings.path(settings.models_dir)
     folder = pull(options.name, to, token=_token(settings), file=options.file, pickles=settings.allow_pickles)
     found = inspect(folder, pickles=settings.allow_pickles)
-    _say(f"{folder.name}  {found.family}  {found.prediction}  {found.bytes / _GB:.1f} GB")
+    _say(f"{folder.name}  {found.family}  {found.prediction}  {found.bytes / _GB:.2f} GB")
 
 
 def _list(_: argparse.Namespace, settings: Settings) -> None:
@@ -82,7 +82,7 @@ def _list_models(settings: Settings) -> None:
         except BrokenModel as error:
             rows.append((place.name, "broken", "", "", error.sentence))
         else:
-            rows.append((place.name, found.family, found.prediction, f"{found.bytes / _GB:.1f}", label))
+            rows.append((place.name, found.family, found.prediction, f"{found.bytes / _GB:.2f}", label))
     _say_table(rows)
 
 

@@ -41,7 +41,7 @@ def test_the_list_says_name_family_prediction_size_and_label(
     models.main(["list"])
     header, one, photo = capsys.readouterr().out.splitlines()
     assert header.split() == ["NAME", "FAMILY", "PREDICTION", "GB", "LABEL"]
-    assert one.split() == ["org__one", "sd1", "epsilon", "0.0", "The", "One"]
+    assert one.split() == ["org__one", "sd1", "epsilon", "0.02", "The", "One"]
     assert photo.split()[:2] == ["photo", "broken"]
     assert "Git LFS pointer" in photo
 
