@@ -142,6 +142,7 @@ def test_models_that_leave_a_device_wait_on_the_host(
     assert len(loads.paths) == 3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "turns"), [(torch.bfloat16, 50), (torch.float32, 20)])
 def test_memory_stays_flat_when_models_take_turns(
