@@ -155,7 +155,10 @@ class Txt2ImgRequest(RequestModel):
         json_schema_extra={"examples": [[CONTROL_EXAMPLE]]},
     )
     self_attention: Float = Field(
-        0.0, ge=0, le=5, description="Self-attention guidance: more detail, in twice the time; usual: 0.75"
+        0.0,
+        ge=0,
+        le=5,
+        description="Self-attention guidance: more detail, in two thirds more time; usual: 0.75",
     )
     tiling: Annotated[Tiling, BeforeValidator(_axes, json_schema_input_type=Tiling | bool)] = Field(
         "none", description="Along which axes opposite edges fit; true: both"

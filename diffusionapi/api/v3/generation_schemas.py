@@ -116,7 +116,9 @@ class Generation(V3Model):
     )
     multi_lingual: Flag = Field(False, description="The prompts are in any language, and translated")
     panorama: Flag = Field(False, description="The left and the right edge fit together")
-    self_attention: Flag = Field(False, description="Self-attention guidance: more detail, in twice the time")
+    self_attention: Flag = Field(
+        False, description="Self-attention guidance: more detail, in two thirds more time"
+    )
     upscale: Factor = Field(1, description="How many times larger the finished picture is made; yes: 2")
     highres_fix: Flag = Field(False, description="A second pass at one and a half times the size")
     tomesd: Flag = Field(True, description="Has no effect: it would change the speed only")
