@@ -13,6 +13,7 @@ from diffusionapi.core.job import JobState, Progress, Ticket
 from diffusionapi.core.lane import lane_of
 from diffusionapi.errors import JobEnded, JobExists, KeyReused, QueueFull, UnknownJob
 from diffusionapi.jobs.previews import MemoryPreviews
+from diffusionapi.jobs.pulse import Pulse
 from diffusionapi.jobs.store import (
     KEY_SECONDS,
     TOMBSTONE_SECONDS,
@@ -48,12 +49,12 @@ class MemoryJobStore(JobStore):
         self._waiting: dict[str, None] = {}
         self._graves: dict[str, tuple[float, Progress]] = {}
         self._keys: dict[str, tuple[float, IdempotencyKey, str]] = {}
-        self._changed = threading.Condition(threading.RLock())
-        self._changes = 0
+        self._lock = threading.RLock()
+        self._pulse = Pulse()
         self.previews = MemoryPreviews()
 
     def submit(self, ticket: Ticket, *, limit: int, key: IdempotencyKey | None = None) -> str:
-        with self._changed:
+        with self._lock:
             if key is not None and key.value in self._keys:
                 _, earlier, job_id = self._keys[key.value]
                 if earlier.fingerprint != key.fingerprint:
@@ -65,7 +66,7 @@ class MemoryJobStore(JobStore):
             return ticket.id
 
     def submit_all(self, tickets: Sequence[Ticket], *, limit: int) -> None:
-        with self._changed:
+        with self._lock:
             for one in tickets:
                 if one.id in self._jobs or one.id in self._graves:
                     raise JobExists(one.id)
@@ -89,7 +90,7 @@ class MemoryJobStore(JobStore):
         *,
         preference: Preference | None = None,  # noqa: ARG002 - first in, first out
     ) -> Claim | None:
-        with self._changed:
+        with self._lock:
             for job_id in self._waiting:
                 kept = self._jobs[job_id]
                 if not kept.held and (wanted is None or wanted(lane_of(kept.ticket.request))):
@@ -98,21 +99,21 @@ class MemoryJobStore(JobStore):
         return None
 
     def save(self, claim: Claim, progress: Progress, *, durable: bool) -> None:  # noqa: ARG002 - memory is memory
-        with self._changed:
+        with self._lock:
             self._put(claim.ticket.id, progress)
 
     def cancel_requested(self, claim: Claim) -> bool:
         return self._kept(claim.ticket.id).cancel
 
     def release(self, claim: Claim) -> None:
-        with self._changed:
+        with self._lock:
             if (kept := self._jobs.get(claim.ticket.id)) is not None:
                 kept.held = False
             if not claim.progress.state.ended:
                 self.wake()
 
     def cancel(self, job_id: str) -> Progress:
-        with self._changed:
+        with self._lock:
             kept = self._kept(job_id)
             if kept.progress.state.ended:
                 raise JobEnded(job_id, kept.progress.state)
@@ -122,7 +123,7 @@ class MemoryJobStore(JobStore):
             return self._put(job_id, kept.progress.evolve(Cancelled(), time.time()))
 
     def forget(self, job_id: str) -> None:
-        with self._changed:
+        with self._lock:
             self._waiting.pop(job_id, None)
             if kept := self._jobs.pop(job_id, None):
                 self._graves[job_id] = (time.time(), kept.progress)
@@ -132,11 +133,11 @@ class MemoryJobStore(JobStore):
         return grave[1] if grave else None
 
     def position(self, job_id: str) -> int | None:
-        with self._changed:
+        with self._lock:
             return next((place for place, one in enumerate(self._waiting, start=1) if one == job_id), None)
 
     def listing(self, limit: int) -> Listing:
-        with self._changed:
+        with self._lock:
             running = [
                 Entry(job_id, kept.ticket.created_at, kept.progress, None)
                 for job_id, kept in self._jobs.items()
@@ -149,23 +150,23 @@ class MemoryJobStore(JobStore):
             return Listing(running, waiting, len(self._waiting))
 
     def living(self) -> Iterator[Ticket]:
-        with self._changed:
+        with self._lock:
             return iter([kept.ticket for kept in self._jobs.values() if not kept.progress.state.ended])
 
     def accepted(self, after: int | None) -> tuple[int, list[str]]:
-        with self._changed:
+        with self._lock:
             if after is None:
                 return self._newest, []
             new = list(takewhile(lambda one: one[1].number > after, reversed(self._jobs.items())))
             return self._newest, [job_id for job_id, _ in reversed(new)]
 
     def ended(self, *, before: float) -> list[str]:
-        with self._changed:
+        with self._lock:
             ends = [(job_id, kept.progress.ended_at) for job_id, kept in self._jobs.items()]
             return [job_id for job_id, end in ends if end is not None and end < before]
 
     def sweep(self, *, ended_before: float) -> int:
-        with self._changed:
+        with self._lock:
             now = time.time()
             self.previews.sweep()
             expired = self.ended(before=ended_before)
@@ -178,16 +179,13 @@ class MemoryJobStore(JobStore):
             return len(expired)
 
     def pulse(self) -> Hashable:
-        return self._changes
+        return self._pulse.value
 
     def wait(self, timeout: float, *, since: Hashable) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._changes != since, timeout)
+        self._pulse.wait(timeout, since=since)
 
     def wake(self) -> None:
-        with self._changed:
-            self._changes += 1
-            self._changed.notify_all()
+        self._pulse.wake()
 
     def check(self) -> None:
         """Memory is always there."""

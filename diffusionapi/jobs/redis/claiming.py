@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from diffusionapi.core.lane import Lane
     from diffusionapi.jobs.affinity import Preference
+    from diffusionapi.jobs.pulse import Pulse
     from diffusionapi.jobs.redis.connect import Connection
     from diffusionapi.jobs.redis.holds import Keeper
     from diffusionapi.jobs.redis.listener import Listener
-    from diffusionapi.jobs.redis.pulse import Pulse
     from diffusionapi.jobs.store import JobStore
 
 

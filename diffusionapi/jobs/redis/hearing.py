@@ -11,13 +11,13 @@ from diffusionapi.jobs.redis.names import job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from diffusionapi.jobs.pulse import Pulse
     from diffusionapi.jobs.redis.claiming import Claimer
     from diffusionapi.jobs.redis.connect import Connection
     from diffusionapi.jobs.redis.holds import Keeper
     from diffusionapi.jobs.redis.messages import Message
     from diffusionapi.jobs.redis.mirror import Mirror
     from diffusionapi.jobs.redis.previews import RedisPreviews
-    from diffusionapi.jobs.redis.pulse import Pulse
 
 
 class Hearing:

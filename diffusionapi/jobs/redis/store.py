@@ -26,6 +26,7 @@ from diffusionapi.errors import (
     UnknownJob,
 )
 from diffusionapi.jobs import codec
+from diffusionapi.jobs.pulse import Pulse
 from diffusionapi.jobs.redis import dead, scripts
 from diffusionapi.jobs.redis.claiming import Claimer
 from diffusionapi.jobs.redis.connect import Connection, doubts
@@ -37,7 +38,6 @@ from diffusionapi.jobs.redis.listener import Listener
 from diffusionapi.jobs.redis.mirror import Mirror
 from diffusionapi.jobs.redis.names import grave, job, key, write_lane
 from diffusionapi.jobs.redis.previews import RedisPreviews
-from diffusionapi.jobs.redis.pulse import Pulse
 from diffusionapi.jobs.store import (
     KEY_SECONDS,
     TOMBSTONE_SECONDS,
