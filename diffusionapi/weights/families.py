@@ -154,6 +154,11 @@ def check_channels(path: Path, channels: int) -> int:
     return channels
 
 
+def zeroes_by_default(family: Family) -> bool:
+    """Whether no prompt means zeros to the published models: SDXL was trained so, its refiner was not."""
+    return family == "sdxl"
+
+
 _OTHER_CHANNELS = {5: "a depth model", 7: "an upscaling model", 8: "an editing model (InstructPix2Pix)"}
 
 

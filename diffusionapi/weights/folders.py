@@ -14,6 +14,7 @@ from diffusionapi.weights.families import (
     Family,
     check_channels,
     family_of_config,
+    zeroes_by_default,
 )
 from diffusionapi.weights.places import INDEX
 
@@ -56,6 +57,13 @@ def in_channels(folder: Path) -> int:
     """What the UNet takes."""
     file = folder / "unet" / "config.json"
     return check_channels(file, read_config(file).get("in_channels", LATENT_CHANNELS))
+
+
+def zeroes_empty_prompt(folder: Path, family: Family) -> bool:
+    default = zeroes_by_default(family)
+    if not (folder / INDEX).exists():
+        return default
+    return bool(read_config(folder / INDEX).get("force_zeros_for_empty_prompt", default))
 
 
 def components(family: Family) -> list[str]:

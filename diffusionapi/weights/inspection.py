@@ -16,6 +16,7 @@ from diffusionapi.weights.families import (
     Family,
     Prediction,
     family_of_tensors,
+    zeroes_by_default,
 )
 from diffusionapi.weights.header import PICKLES, Stamp, read_header, stamp
 from diffusionapi.weights.places import resolve
@@ -41,6 +42,8 @@ class Found:
     zero_snr: bool = False
     in_channels: int = LATENT_CHANNELS
     """Of the UNet; HOLE_CHANNELS of one made for inpainting."""
+    zeroes_empty_prompt: bool = False
+    """Whether no prompt means zeros to it, and not what its encoders make of an empty one."""
 
 
 def inspect(path: Path, *, pickles: bool = False) -> Found:
@@ -67,6 +70,7 @@ def _folder(path: Path, *, pickles: bool) -> Found:
         parameters,
         zero_snr=bool(scheduler.get("rescale_betas_zero_snr")),
         in_channels=folders.in_channels(path),
+        zeroes_empty_prompt=folders.zeroes_empty_prompt(path, family),
     )
 
 
@@ -99,6 +103,7 @@ def _checkpoint(path: Path, _stamp: Stamp, _sidecar: Stamp | None) -> Found:
         *_sizes(entries),
         zero_snr=predictions.zero_snr(header),
         in_channels=shapes.in_channels(header),
+        zeroes_empty_prompt=zeroes_by_default(family),
     )
 
 

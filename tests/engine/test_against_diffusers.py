@@ -48,13 +48,15 @@ def scheduler(sampler: str, config: Any) -> Any:
     return made
 
 
-def theirs(pipeline: Any, sampler: str, guidance: float, size: int) -> Tensor:
+def theirs(
+    pipeline: Any, sampler: str, guidance: float, size: int, negative_prompt: str | None = NEGATIVE
+) -> Tensor:
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = scheduler(sampler, pipeline.scheduler.config)
     noise = SeededNoise(7, (4, size // 8, size // 8), "cpu").next()
     result = pipeline(
         prompt=PROMPT,
-        negative_prompt=NEGATIVE,
+        negative_prompt=negative_prompt,
         num_inference_steps=STEPS,
         guidance_scale=guidance,
         width=size,
@@ -69,7 +71,7 @@ def theirs(pipeline: Any, sampler: str, guidance: float, size: int) -> Tensor:
 def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, **asked: Any) -> Tensor:
     seen = latents_of(monkeypatch)
     engine = make_engine(make_house(tmp_path, {"mini": folder}))
-    render(engine, model="mini", prompt=PROMPT, negative_prompt=NEGATIVE, steps=STEPS, **asked)
+    render(engine, **{"model": "mini", "prompt": PROMPT, "negative_prompt": NEGATIVE, "steps": STEPS} | asked)
     return seen[-1]
 
 
@@ -107,3 +109,19 @@ def test_sdxl_latents_equal_those_of_the_pipeline(
     expected = theirs(pipeline, sampler, 6.0, 128)
     asked = {"sampler": sampler, "schedule": schedule, "guidance": 6.0, "width": 128, "height": 128}
     assert distance(ours(monkeypatch, tmp_path, sdxl_folder, **asked), expected) < 1e-4
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_what_no_negative_prompt_means_is_as_the_model_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sdxl_folder: Path, zeros: bool
+) -> None:
+    """SDXL was trained with zeros for it, some of what descends from it with the encoding of nothing."""
+    folder = tmp_path / "models-own" / "mini"
+    pipeline = StableDiffusionXLPipeline.from_pretrained(
+        sdxl_folder, dtype=torch.float32, force_zeros_for_empty_prompt=zeros
+    )
+    pipeline.save_pretrained(folder)
+    expected = theirs(pipeline, "Euler", 6.0, 128, None)
+    asked = {"sampler": "Euler", "schedule": "default", "guidance": 6.0, "width": 128, "height": 128}
+    drawn = ours(monkeypatch, tmp_path, folder, negative_prompt="", **asked)
+    assert distance(drawn, expected) < 1e-4

@@ -95,7 +95,8 @@ def sibling(given: argparse.Namespace) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     one = names.SIBLINGS[given.name]
     out = given.out or _HERE.parent.parent / "stable_diffusion" / one.place
-    one.train(given.model, out, steps=given.steps or one.steps, seed=given.seed, device=given.device)
+    steps = one.steps if given.steps is None else given.steps
+    one.train(given.model, out, steps=steps, seed=given.seed, device=given.device)
     _say(f"{given.name} is {out}")
 
 

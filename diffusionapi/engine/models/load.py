@@ -59,6 +59,7 @@ def load(
         tokenizers=[source.tokenizer(one) for one in encoders],
         alphas_cumprod=alphas_cumprod(source.scheduler(), zero_snr=found.zero_snr),
         scaling_factor=float(vae.config.scaling_factor),
+        zeroes_empty_prompt=found.zeroes_empty_prompt,
         unet_in_channels=int(unet.config.in_channels),
         dtype=dtype,
         device=device,

@@ -50,6 +50,8 @@ class LoadedModel:
     """float64, on the CPU, one for each training step."""
     scaling_factor: float
     """What encoded pictures are multiplied with to become latents."""
+    zeroes_empty_prompt: bool
+    """Whether no prompt means zeros to it, and not what its encoders make of an empty one."""
     unet_in_channels: int
     dtype: torch.dtype
     device: torch.device

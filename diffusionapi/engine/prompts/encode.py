@@ -41,6 +41,8 @@ class TextModel(Protocol):
     @property
     def family(self) -> str: ...
     @property
+    def zeroes_empty_prompt(self) -> bool: ...
+    @property
     def text_encoders(self) -> Sequence[Any]: ...
     @property
     def tokenizers(self) -> Sequence[Any]: ...
@@ -103,9 +105,8 @@ class PromptEncoder:
         self._key = (weakref.ref(model.text_encoders[-1]), layer, model.dtype, str(model.device), adapters)
 
     @property
-    def zeroes_empty_negative(self) -> bool:
-        """SDXL was trained with zeros for no prompt at all; its refiner and the older families were not."""
-        return self._model.family == "sdxl"
+    def zeroes_empty_prompt(self) -> bool:
+        return self._model.zeroes_empty_prompt
 
     def encode(self, text: str) -> Encoded:
         """One prompt at one step: emphasis, BREAK and embeddings are read, nothing else."""

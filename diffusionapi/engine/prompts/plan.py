@@ -36,7 +36,7 @@ class Conditioning:
         parts = subprompts(prompt)
         self._weights = [weight for _, weight in parts]
         timelines = [_timeline(encoder, scheduled(text, steps, first_pass)) for text, _ in parts]
-        zeroed = encoder.zeroes_empty_negative and not negative_prompt.strip()
+        zeroed = encoder.zeroes_empty_prompt and not negative_prompt.strip()
         if not zeroed:
             timelines.append(_timeline(encoder, scheduled(negative_prompt, steps, first_pass)))
         timelines = _of_one_length(timelines)

@@ -29,6 +29,10 @@ class Model:
         return device
 
     @property
+    def zeroes_empty_prompt(self) -> bool:
+        return bool(self.pipeline.config.get("force_zeros_for_empty_prompt", False))
+
+    @property
     def text_encoders(self) -> list[Any]:
         return self._parts("text_encoder")
 
