@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 SLOW = ("crash/", "redis/", "engine/", "weights/", "test_models.py")
 """What kills servers or loads torch; QUICK, among them, does neither."""
 QUICK = ("engine/fake/", "engine/test_process.py", "weights/test_lora_kind.py")
-LONG = ("training/test_recipe.py", "redis/", "crash/test_kills.py", "crash/test_trainings.py")
+LONG = (
+    *("redis/", "crash/", "training/", "picturebook/test_training.py", "picturebook/test_xl.py"),
+    *("engine/test_autoencoder.py", "engine/test_benchmark.py", "engine/test_without_values.py"),
+    *("engine/models/test_offload.py", "engine/upscalers/test_torchvision_shim.py"),
+    *("api/backlog/test_callbacks.py", "docs/test_generated_client.py"),
+)
+"""A third of the time of all tests, for what seldom changes."""
 LONGEST = ("training/test_recipe.py", "crash/test_kills.py", "redis/", "docs/")
 """What begins first, so that where files run side by side none of these is left over in the end."""
 

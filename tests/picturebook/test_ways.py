@@ -33,6 +33,7 @@ CIRCLE = "a big red circle on a white background"
 HOUSE = "a red house in a meadow by day"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_paints_the_same_thing(studio: Studio, sampler: str) -> None:
     picture = studio.paint(CIRCLE, sampler_name=sampler, scheduler_type="default")

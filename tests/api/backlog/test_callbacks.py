@@ -151,7 +151,6 @@ def test_who_has_no_server_is_not_called(bob: Client) -> None:
 # --- as bad as it gets -----------------------------------------------------------------------------------
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_a_server_that_is_down_harms_nothing_and_every_try_is_logged(backlog_server: Server) -> None:
     client = a_client(backlog_server, f"down-{uuid.uuid4()}")
@@ -164,7 +163,6 @@ def test_a_server_that_is_down_harms_nothing_and_every_try_is_logged(backlog_ser
     assert all(one["error"] for one in record["deliveries"])
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_a_server_that_answers_500_harms_nothing_and_every_try_is_logged(
     called: Client, receiver: Receiver
@@ -179,7 +177,6 @@ def test_a_server_that_answers_500_harms_nothing_and_every_try_is_logged(
     assert called.notify()["validated_at"] is None
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_a_server_that_is_too_slow_is_given_up(called: Client, receiver: Receiver) -> None:
     receiver.pause = 15

@@ -87,9 +87,9 @@ HOSTILE = ["(", "[", "]", "[(", "[a:", "(a", "a)", ":", " ", "<lora:", "[a|", "\
 @pytest.mark.parametrize("part", HOSTILE)
 def test_a_hostile_prompt_takes_no_more_time_than_a_long_one(part: str) -> None:
     text = part * 20_000
-    started = time.perf_counter()
+    started = time.process_time()
     scheduled(text, 20)
     sections(text)
     subprompts(text)
     take_loras(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
