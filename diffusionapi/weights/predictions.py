@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SD2_BIAS = f"{UNET}output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _SD2_SPREAD = 0.09
 _YAML = re.compile(r"^\s*parameterization:\s*['\"]?(\w+)", re.MULTILINE)
+_EDM = "it was trained with EDM noise levels, which this server does not run"
 _SPELLINGS: dict[str, Prediction] = {
     "epsilon": "epsilon",
     "eps": "epsilon",
@@ -41,6 +42,8 @@ _SPELLINGS: dict[str, Prediction] = {
 
 def of_scheduler(file: Path, scheduler: Mapping[str, Any]) -> Prediction:
     """What scheduler_config.json says; published ones without the field predict noise."""
+    if str(scheduler.get("_class_name", "")).startswith("EDM"):
+        raise BrokenModel(file, _EDM)
     said = scheduler.get("prediction_type", "epsilon")
     if said not in ("epsilon", "v_prediction"):
         raise BrokenModel(file, f"its prediction type {said!r} is not one this server runs")
@@ -50,7 +53,7 @@ def of_scheduler(file: Path, scheduler: Mapping[str, Any]) -> Prediction:
 def of_checkpoint(header: Header, family: Family) -> Prediction:
     """What an original checkpoint says, by the rules above."""
     if "edm_mean" in header.tensors or "edm_vpred.sigma_max" in header.tensors:
-        raise BrokenModel(header.path, "it was trained with EDM noise levels, which this server does not run")
+        raise BrokenModel(header.path, _EDM)
     said = _of_sidecar(header.path) or _metadata(header.metadata)
     if said is not None:
         return said

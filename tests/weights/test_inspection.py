@@ -240,6 +240,28 @@ def test_edm_models_are_refused(sdxl_folder: Path, tmp_path: Path) -> None:
         inspect(_changed(sdxl_folder, tmp_path / "edm.safetensors", mark))
 
 
+@pytest.mark.parametrize(
+    ("file", "said", "why"),
+    [
+        (
+            "scheduler/scheduler_config.json",
+            {"_class_name": "EDMDPMSolverMultistepScheduler"},
+            "EDM noise levels",
+        ),
+        ("vae/config.json", {"latents_mean": [0.1] * 4, "latents_std": [2.0] * 4}, "shifts its latents"),
+    ],
+)
+def test_folders_of_what_this_server_does_not_run_are_refused(
+    sdxl_folder: Path, tmp_path: Path, file: str, said: dict[str, object], why: str
+) -> None:
+    """As those of Playground 2.5, which else looks like an SDXL."""
+    shutil.copytree(sdxl_folder, tmp_path / "other")
+    config = tmp_path / "other" / file
+    config.write_text(json.dumps(json.loads(config.read_text()) | said))
+    with pytest.raises(BrokenModel, match=rf"other/{file} cannot be used: .*{why}"):
+        inspect(tmp_path / "other")
+
+
 # --- pickles ---------------------------------------------------------------------------------------------
 
 
