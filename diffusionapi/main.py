@@ -23,6 +23,7 @@ from diffusionapi.api.backlog import routes as backlog
 from diffusionapi.api.backlog.state import BacklogState
 from diffusionapi.api.backlog.translate import DIALECT as BACKLOG
 from diffusionapi.api.dialect import as_error, of_path
+from diffusionapi.api.heads import Heads
 from diffusionapi.api.outgoing import outgoing
 from diffusionapi.api.primary import routes as primary
 from diffusionapi.api.primary.face import face
@@ -87,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["X-Safety-Checked", "Retry-After"],
     )
+    app.add_middleware(Heads)
     app.include_router(primary.router)
     app.include_router(tasks.router)
     app.include_router(stream.router)

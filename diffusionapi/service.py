@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from diffusionapi.blobs.trainings import Trainings
 from diffusionapi.core.events import Numbered, Preview, Queued
 from diffusionapi.core.job import JobState, Progress, Ticket
-from diffusionapi.core.work import TrainingRequest
+from diffusionapi.core.work import TrainingRequest, mode_of
 from diffusionapi.errors import DamagedJob, Error, StorageUnavailable, UnknownJob, UnknownPicture
 from diffusionapi.logs import about
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from diffusionapi.blobs.store import Blobs
     from diffusionapi.catalog.catalog import Catalog
+    from diffusionapi.core.work import Mode
     from diffusionapi.intake.intake import Intake
     from diffusionapi.jobs.store import Entry, IdempotencyKey, JobStore, Listing
     from diffusionapi.settings import Settings
@@ -41,7 +42,20 @@ _LOOK_AGAIN = 1.0
 """Seconds until a watcher looks again when the store was away."""
 _SWEEP = 60.0
 _REMEMBERED = 10_000
-"""Jobs of which it is remembered which dialect they came by, so that a poll reads one file and not two."""
+"""Jobs of which it is remembered by which dialect they came and what they are, so that a poll reads one file
+and not two, and a list of them none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """What is asked of a ticket again and again."""
+
+    dialect: str
+    mode: Mode
+
+
+def _label(ticket: Ticket) -> _Label:
+    return _Label(ticket.dialect, mode_of(ticket.request))
 
 
 @dataclass(slots=True)
@@ -68,7 +82,7 @@ class Service:
         self.passing: set[str] = set()
         """Dialects whose pictures go with their jobs; others' stay until the operator removes them."""
         self._closing = asyncio.Event()
-        self._dialect_of = lru_cache(maxsize=_REMEMBERED)(lambda job_id: store.ticket(job_id).dialect)
+        self._label_of = lru_cache(maxsize=_REMEMBERED)(lambda job_id: _label(store.ticket(job_id)))
 
     async def submit(self, ticket: Ticket, key: IdempotencyKey | None = None) -> str:
         """Accept a job; its id, or that of the earlier job the key belongs to."""
@@ -91,7 +105,7 @@ class Service:
         One whose ticket cannot be read is everybody's; nothing can come of it but the news that it failed.
         """
         try:
-            return self._dialect_of(job_id) == dialect
+            return self._label_of(job_id).dialect == dialect
         except DamagedJob:
             return True
 
@@ -123,16 +137,22 @@ class Service:
         log.info("forgotten", extra=about(job_id))
 
     async def listing(self, limit: int, dialect: str) -> Listing:
-        """The jobs of one dialect among those that run and the first ones that wait."""
+        """The jobs of one dialect among those that run and the first ones that wait, and what each is."""
         return await asyncio.to_thread(self._listing, limit, dialect)
 
     def _listing(self, limit: int, dialect: str) -> Listing:
         def own(entries: list[Entry]) -> list[Entry]:
             found = []
             for one in entries:
-                with suppress(UnknownJob):  # it ended meanwhile
-                    if self.of_dialect(one.job_id, dialect):
-                        found.append(one)
+                try:
+                    label = self._label_of(one.job_id)
+                except UnknownJob:  # it ended meanwhile
+                    continue
+                except DamagedJob:  # everybody's, as `of_dialect` has it
+                    found.append(one)
+                    continue
+                if label.dialect == dialect:
+                    found.append(replace(one, mode=label.mode))
             return found
 
         listing = self.store.listing(limit)
@@ -266,7 +286,7 @@ class Service:
         for job_id in self.store.ended(before=ended_before):
             with suppress(UnknownJob, DamagedJob):
                 picture = self.store.progress(job_id).picture
-                if picture is not None and self._dialect_of(job_id) in self.passing:
+                if picture is not None and self._label_of(job_id).dialect in self.passing:
                     self.blobs.remove(picture.name)
 
     @property

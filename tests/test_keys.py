@@ -90,12 +90,13 @@ def test_what_goes_wrong_is_one_sentence(run: Run, arguments: list[str]) -> None
 
 
 def test_the_first_start_shows_a_key_and_a_client_and_no_later_one_does(tmp_path: Path) -> None:
-    with Server(tmp_path, workers=0) as server:
+    with Server(tmp_path, workers=0, log_format="json", log_level="debug") as server:
         (key,) = re.findall(r"^  API key:  (\w+);", server.log(), re.MULTILINE)
         ((token, secret),) = re.findall(r"^  Client:   token (\w+) secret (\w+);", server.log(), re.MULTILINE)
+        server.get(f"/generate?token={key}")
         server.stop()
         server.start()
-        assert server.log().count(key) == 1
+        assert server.log().count(key) == 1, "a line of the log has it, too"
         assert server.log().count("API key:") == 1
         assert server.log().count(secret) == 1
     settings = Settings(data_dir=tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +21,7 @@ from diffusionapi.intake.intake import Intake
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.service import Service
-from tests.factories import a_ticket, a_ticket_of, a_training
+from tests.factories import a_request, a_ticket, a_ticket_of, a_training, an_upscaling
 from tests.folders import folder_of
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from diffusionapi.blobs.uploads import Uploads
     from diffusionapi.core.events import Event
     from diffusionapi.core.job import Progress, Ticket
+    from diffusionapi.core.work import Work
     from diffusionapi.jobs.store import Claim
     from diffusionapi.settings import Settings
 
@@ -229,6 +232,35 @@ def test_an_unknown_job_cannot_be_watched(service: Service) -> None:
 
 
 # --- uploads ---------------------------------------------------------------------------------------------
+
+
+def test_the_list_of_jobs_says_what_each_is_and_reads_each_ticket_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works: list[Work] = [a_request(), an_upscaling(), a_training()]
+    for one in works:
+        service.store.submit(a_ticket_of(one), limit=9)
+    foreign = replace(a_ticket(), dialect="tasks")
+    service.store.submit(foreign, limit=9)
+    first = asyncio.run(service.listing(10, "primary"))
+    assert [one.mode for one in first.waiting] == ["txt2img", "upscale", "training"]
+
+    def read(_: str) -> None:
+        raise AssertionError("a ticket was read again")
+
+    monkeypatch.setattr(service.store, "ticket", read)
+    assert asyncio.run(service.listing(10, "primary")) == first
+
+
+def test_what_a_job_is_whose_ticket_cannot_be_read_is_not_told(
+    settings: Settings, service: Service, tmp_path: Path
+) -> None:
+    with closing(FileJobStore(tmp_path / "queue")) as store:
+        damaged = store.submit(a_ticket(), limit=9)
+        (tmp_path / "queue" / f"{damaged}_job.json").write_bytes(b"{")
+        service = Service(settings, store, service.blobs, service.catalog, service.intake)
+        (waiting,) = asyncio.run(service.listing(10, "primary")).waiting
+        assert (waiting.job_id, waiting.mode) == (damaged, None)
 
 
 def _aged_upload(uploads: Uploads, seconds: float = 2 * 86400) -> str:

@@ -11,6 +11,7 @@ from starlette.schemas import OpenAPIResponse
 from diffusionapi import __version__
 from diffusionapi.core.request import SafetyPolicy
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
+from diffusionapi.core.work import MODES, Mode
 
 if TYPE_CHECKING:
     from diffusionapi.service import Service
@@ -44,7 +45,7 @@ class Capabilities(BaseModel):
     version: str
     engine: Literal["diffusers", "fake"]
     dialects: list[str]
-    modes: list[str]
+    modes: list[Mode] = Field(description="Kinds of jobs")
     samplers: list[str]
     schedulers: list[str] = Field(description="Schedule types")
     safety: SafetyCapability
@@ -60,7 +61,7 @@ def capabilities(request: Request) -> Capabilities:
         version=__version__,
         engine=settings.engine or "diffusers",
         dialects=request.app.state.dialects,
-        modes=["txt2img", "img2img", "inpaint"],
+        modes=list(MODES),
         samplers=list(SAMPLERS),
         schedulers=list(SCHEDULES),
         safety=SafetyCapability(

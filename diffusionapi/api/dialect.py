@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.routing import compile_path
 
+from diffusionapi.api.heads import routes_of, told_by_get
 from diffusionapi.api.validation import as_refusal
 from diffusionapi.errors import BadJson, Error
 
@@ -57,16 +57,23 @@ def status_of(error: Error) -> int:
 
 
 def dialect_router(
-    face: Callable[[Error], Response], *, tags: list[str], read: Read | None = None, slashes: bool = False
+    face: Callable[[Error], Response],
+    *,
+    tags: list[str],
+    read: Read | None = None,
+    slashes: bool = False,
+    heads: bool = True,
 ) -> APIRouter:
     """A router for one dialect. JSON bodies are read as JSON whatever their content type says.
 
     A dialect whose bodies have other forms, too, makes JSON of them by `read`. With `slashes` a path may end
-    in one, and is not redirected: many a client loses its body on that way.
+    in one, and is not redirected: many a client loses its body on that way. Without `heads` a GET does
+    something, and so HEAD is refused.
     """
 
     class DialectRoute(APIRoute):
         dialect_face = staticmethod(face)
+        answers_head = heads
 
         def matches(self, scope: Scope) -> tuple[Match, Scope]:
             if slashes and scope["type"] == "http" and scope["path"].endswith("/"):
@@ -114,14 +121,12 @@ def of_path(request: Request) -> tuple[Callable[[Error], Response] | None, list[
 
     For what never reached a route: on one path the methods may be those of several dialects.
     """
-    path = request.scope["path"].rstrip("/") or "/"
-    found = [
-        one
-        for one in iter_route_contexts(request.app.routes)
-        if one.path and one.methods and compile_path(one.path)[0].match(path)
-    ]
+    found = routes_of(request.scope)
     faces = (getattr(one.original_route, "dialect_face", None) for one in found)
-    return next(filter(None, faces), None), sorted({method for one in found for method in one.methods or ()})
+    methods = {method for one in found for method in one.methods or ()}
+    if told_by_get(found):
+        methods.add("HEAD")
+    return next(filter(None, faces), None), sorted(methods)
 
 
 def _has_a_form(route: APIRoute) -> bool:

@@ -28,6 +28,8 @@ _STEPS_A_PICTURE, _STEPS = 100, 2000
 """How many steps are made where nobody says how many: so many a picture, and no more than so many."""
 _TOO_LOW = 1e-5
 """A rate under which a LoRA hardly changes in the steps that may be asked for."""
+_TOO_FEW = 80
+"""Steps at the usual rate under which a LoRA hardly shows, even one picture's; twice the rate needs half."""
 _SIZE = 512
 """Of a model that says nothing of it."""
 _AT_ONCE = 4
@@ -78,7 +80,12 @@ def usual_steps(pictures: int) -> int:
 
 def notices(request: TrainingRequest) -> tuple[str, ...]:
     """What may be otherwise than it was meant."""
-    if request.rate >= _TOO_LOW:
-        return ()
-    said = f"A rate of {request.rate:g} is one for the training of whole models; "
-    return (f"{said}a LoRA learns next to nothing by it, {RATE:g} is usual",)
+    if request.rate < _TOO_LOW:
+        said = f"A rate of {request.rate:g} is one for the training of whole models; "
+        return (f"{said}a LoRA learns next to nothing by it, {RATE:g} is usual",)
+    if request.steps * request.rate < _TOO_FEW * RATE:
+        count = len(request.pictures)
+        said = f"{request.steps} steps at a rate of {request.rate:g} are too few for a LoRA to show; "
+        shown = f"{count} picture{'s' * (count != 1)}"
+        return (f"{said}with {shown} {usual_steps(count)} at {RATE:g} are usual",)
+    return ()

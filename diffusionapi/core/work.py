@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Tag
 
-from diffusionapi.core.request import FileType, GenerationRequest
+from diffusionapi.core.request import FileType, GenerationRequest, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +75,21 @@ Work = Annotated[
     | Annotated[TrainingRequest, Tag("training")],
     Discriminator(_kind),
 ]
+
+Mode = Literal["txt2img", "img2img", "inpaint", "upscale", "training"]
+"""What clients call the kinds of work: painting is three of them, by what it begins with."""
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+def mode_of(work: Work) -> Mode:
+    match work:
+        case GenerationRequest(source=None):
+            return "txt2img"
+        case GenerationRequest(source=Source(mask=None)):
+            return "img2img"
+        case GenerationRequest():
+            return "inpaint"
+        case UpscaleRequest():
+            return "upscale"
+        case TrainingRequest():
+            return "training"

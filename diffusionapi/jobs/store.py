@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diffusionapi.core.events import Event
     from diffusionapi.core.job import Progress, Ticket
     from diffusionapi.core.lane import Lane
+    from diffusionapi.core.work import Mode
     from diffusionapi.jobs.affinity import Preference
     from diffusionapi.jobs.census import Census
     from diffusionapi.jobs.previews import Previews
@@ -46,12 +47,16 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the queue. `position` is 1 for the job that is next, None for a running one."""
+    """A line of the queue. `position` is 1 for the job that is next, None for a running one.
+
+    `mode` is filled in by who has read the ticket, which takes longer than the whole list; no store does.
+    """
 
     job_id: str
     created_at: float
     progress: Progress
     position: int | None
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,13 @@ from diffusionapi.core.events import (
     Trained,
 )
 from diffusionapi.core.job import JobState
+from diffusionapi.core.request import Source
+from diffusionapi.core.work import mode_of
 from diffusionapi.errors import JobEnded, JobExists, KeyReused, QueueFull, UnknownJob
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
 from diffusionapi.jobs.store import Claim, IdempotencyKey, JobStore
-from tests.factories import a_ticket, a_ticket_of, a_training, an_upscaling
+from tests.factories import a_request, a_ticket, a_ticket_of, a_training, an_upscaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,6 +233,17 @@ def test_the_listing_shows_running_jobs_and_the_first_waiting_ones(store: JobSto
     assert [(one.job_id, one.position) for one in listing.waiting] == [(second, 1), (third, 2)]
     assert listing.waiting_total == 3
     assert store.position(fourth) == 3
+
+
+def test_what_a_listed_job_is_can_be_told_by_its_ticket(store: JobStore) -> None:
+    source = Source(NOWHERE, strength=0.75, resize="stretch", mask=None)
+    works: list[Work] = [a_request(), a_request(source=source), an_upscaling(), a_training()]
+    for one in works:
+        store.submit(a_ticket_of(one), limit=100)
+    start(store)
+    listing = store.listing(10)
+    told = [mode_of(store.ticket(one.job_id).request) for one in [*listing.running, *listing.waiting]]
+    assert told == ["txt2img", "img2img", "upscale", "training"]
 
 
 def test_a_full_queue_refuses_and_takes_jobs_again_when_one_has_started(store: JobStore) -> None:

@@ -18,15 +18,10 @@ router = dialect_router(face, tags=[])
 Details = Annotated[bool, Query(description="Also say what each is, from a look at its files")]
 
 
-@router.get(
-    "/models",
-    summary="Installed models",
-    response_model=lists_schemas.DetailedModelsResponse | lists_schemas.ModelsResponse,
-    responses=failures(_422=BAD_PARAMETER),
-)
+@router.get("/models", summary="Installed models", responses=failures(_422=BAD_PARAMETER))
 def list_models(
     core: Core, details: Details = False
-) -> lists_schemas.ModelsResponse | lists_schemas.DetailedModelsResponse:
+) -> lists_schemas.DetailedModelsResponse | lists_schemas.ModelsResponse:
     catalog = core.catalog
     if details:
         return lists_schemas.DetailedModelsResponse(models=listing.models(catalog))
@@ -43,15 +38,10 @@ def list_model_aliases(core: Core) -> lists_schemas.ModelAliasesResponse:
     return lists_schemas.ModelAliasesResponse(models=models, message=f"{len(models)} models have a label")
 
 
-@router.get(
-    "/loras",
-    summary="Installed LoRAs",
-    response_model=lists_schemas.DetailedLorasResponse | lists_schemas.LorasResponse,
-    responses=failures(_422=BAD_PARAMETER),
-)
+@router.get("/loras", summary="Installed LoRAs", responses=failures(_422=BAD_PARAMETER))
 def list_loras(
     core: Core, details: Details = False
-) -> lists_schemas.LorasResponse | lists_schemas.DetailedLorasResponse:
+) -> lists_schemas.DetailedLorasResponse | lists_schemas.LorasResponse:
     if details:
         return lists_schemas.DetailedLorasResponse(loras=listing.loras(core.catalog))
     return lists_schemas.LorasResponse(
@@ -80,15 +70,10 @@ async def list_sampling_methods() -> lists_schemas.SamplingMethodsResponse:
     )
 
 
-@router.get(
-    "/controlnets",
-    summary="Installed ControlNets",
-    response_model=lists_schemas.DetailedControlNetsResponse | lists_schemas.ControlNetsResponse,
-    responses=failures(_422=BAD_PARAMETER),
-)
+@router.get("/controlnets", summary="Installed ControlNets", responses=failures(_422=BAD_PARAMETER))
 def list_controlnets(
     core: Core, details: Details = False
-) -> lists_schemas.ControlNetsResponse | lists_schemas.DetailedControlNetsResponse:
+) -> lists_schemas.DetailedControlNetsResponse | lists_schemas.ControlNetsResponse:
     if details:
         return lists_schemas.DetailedControlNetsResponse(controlnets=listing.controlnets(core.catalog))
     return lists_schemas.ControlNetsResponse(
@@ -107,15 +92,10 @@ def list_hints(core: Core) -> lists_schemas.HintsResponse:
     )
 
 
-@router.get(
-    "/vaes",
-    summary="Installed VAEs",
-    response_model=lists_schemas.DetailedVaesResponse | lists_schemas.VaesResponse,
-    responses=failures(_422=BAD_PARAMETER),
-)
+@router.get("/vaes", summary="Installed VAEs", responses=failures(_422=BAD_PARAMETER))
 def list_vaes(
     core: Core, details: Details = False
-) -> lists_schemas.VaesResponse | lists_schemas.DetailedVaesResponse:
+) -> lists_schemas.DetailedVaesResponse | lists_schemas.VaesResponse:
     if details:
         return lists_schemas.DetailedVaesResponse(vaes=listing.vaes(core.catalog))
     return lists_schemas.VaesResponse(

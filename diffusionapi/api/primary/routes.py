@@ -194,6 +194,12 @@ async def job_events(
         yield shown(job_id, one) if isinstance(one, Preview) else render(job_id, one, _Links(core, base))
 
 
+@router.head("/queue/{job_id}/events", include_in_schema=False)
+async def events_head(_: Annotated[str, Depends(_known_job)]) -> Response:
+    """Without the events, for whose end nobody is to wait."""
+    return Response(media_type="text/event-stream")
+
+
 @router.get(
     "/images/{name}",
     summary="A finished picture",

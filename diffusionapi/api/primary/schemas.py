@@ -11,6 +11,7 @@ from diffusionapi.core import enlarging
 from diffusionapi.core.hints import HINTS
 from diffusionapi.core.request import Blanking, FileType, Tiling
 from diffusionapi.core.sampling import SAMPLERS, SCHEDULES
+from diffusionapi.core.work import Mode
 
 
 def _file_type(value: object) -> object:
@@ -321,6 +322,7 @@ class LearntStatus(QueueStatus):
 
 class QueueEntry(BaseModel):
     job_id: str
+    kind: Mode | None = Field(description="What it is to do; null if its record is damaged")
     state: State
     current_phase: str
     progress: float

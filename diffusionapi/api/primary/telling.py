@@ -131,6 +131,7 @@ def entry(one: Entry, now: float) -> QueueEntry:
     began = one.progress.started_at if one.progress.state is JobState.RUNNING else None
     return QueueEntry(
         job_id=one.job_id,
+        kind=one.mode,
         state=_STATES[one.progress.state],
         current_phase=one.progress.phase,
         progress=percent(one.progress),

@@ -63,7 +63,7 @@ async def training(
         job_id = await core.submit(ticket, named)
     except JobExists:
         raise _taken(body.name, f"is being learnt, or was a short while ago: GET /queue/{job_id}") from None
-    return Learning(job_id=job_id, lora=body.name)
+    return Learning(job_id=job_id, lora=body.name, notices=list(ticket.notices))
 
 
 def _base(body: LearnRequest, catalog: Catalog) -> Base:

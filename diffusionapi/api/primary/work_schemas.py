@@ -88,6 +88,7 @@ class Learning(BaseModel):
     job_id: str = Field(description="Ask for it at `GET /queue/{job_id}`")
     status: str = Field("queued", description="`queued`")
     lora: str = Field(description="What requests name the LoRA by, once it is there")
+    notices: list[str] = Field(description="Sentences on what may be otherwise than it was meant")
 
 
 ENLARGE_EXAMPLE: dict[str, Any] = {
@@ -102,7 +103,7 @@ LEARN_EXAMPLE: dict[str, Any] = {
     "instance_prompt": "a drawing of sks sun",
     "class_prompt": "a drawing of a sun",
     "class_images": 2,
-    "steps": 20,
+    "steps": 160,
     "learning_rate": 0.0001,
     "rank": 8,
     "seed": 123456789,

@@ -77,8 +77,8 @@ def missing(place: str, *fields: str) -> Refusal:
     return Refusal(fields[0], "is required", problems)
 
 
-def tasks_router() -> APIRouter:
-    return dialect_router(face, tags=["tasks"])
+def tasks_router(*, heads: bool = True) -> APIRouter:
+    return dialect_router(face, tags=["tasks"], heads=heads)
 
 
 def failures(**meanings: str) -> dict[int | str, dict[str, Any]]:

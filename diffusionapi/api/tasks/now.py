@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from diffusionapi.core.job import Progress, Ticket
     from diffusionapi.service import Service
 
-router = tasks_router()
+router = tasks_router(heads=False)
 
 _LOOK = 0.04
 """Seconds between two looks at the job and at the connection."""

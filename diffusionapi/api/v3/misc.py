@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Body, Request
 
+from diffusionapi.api import series
 from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.v3 import lists_schemas, naming, telling
 from diffusionapi.api.v3 import misc_schemas as schemas
@@ -138,7 +139,7 @@ async def nsfw_image_check(
     await core.submit(ticket)
     progress = await _end(core, request, ticket.id)
     if progress.picture is None or progress.picture.sampled is None:
-        return FailedAnswer(tip=progress.failure.sentence if progress.failure else telling.CANCELLED)
+        return FailedAnswer(tip=progress.failure.sentence if progress.failure else series.CANCELLED)
     given = body.init_image if body.init_image.lower().startswith(("http://", "https://")) else None
     return schemas.Checked(
         images=given or f"{state.base(request)}{PICTURES}{upload}",

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from diffusionapi.api import series
 from diffusionapi.api.answers import ready_json
 from diffusionapi.api.v3 import telling
 from diffusionapi.api.v3.state import DIALECT, new_number, new_prefix
@@ -82,7 +83,7 @@ async def submit(
 async def answer(core: Service, state: V3State, request: Request, ticket: Ticket) -> Response:
     """What has come of it after V3_WAIT at most. Whoever hangs up finds it by its id."""
     await _wait(core, request, ticket)
-    made = await asyncio.to_thread(telling.look, core.store, ticket)
+    made = await asyncio.to_thread(series.look, core.store, ticket)
     response = ready_json(await asyncio.to_thread(telling.at_once, core, state, made))
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -6,27 +6,21 @@ import base64
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from diffusionapi.api.numbers import progress_of
+from diffusionapi.api import series
 from diffusionapi.api.v3 import generation_schemas as schemas
 from diffusionapi.api.v3.schemas import FailedAnswer
 from diffusionapi.api.v3.state import DIALECT, picture_url
-from diffusionapi.core.job import JobState
 from diffusionapi.errors import UnknownJob, UnknownPicture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic import BaseModel
 
+    from diffusionapi.api.series import Series
     from diffusionapi.api.v3.state import V3State
-    from diffusionapi.core.job import Progress, Ticket
-    from diffusionapi.jobs.store import JobStore
     from diffusionapi.service import Service
 
-CANCELLED = "The request was cancelled"
 WAIT = (
     "Your request is processing in background, you can get the response by POST to fetch_result with your key"
 )
@@ -35,52 +29,7 @@ NOT_YET = "Request processing"
 _NUMBER = re.compile(r"\d{1,10}")
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A request by the ticket of its first picture, and how far each is; None for one that is gone."""
-
-    ticket: Ticket
-    jobs: list[Progress | None]
-
-    @property
-    def known(self) -> list[Progress]:
-        return [one for one in self.jobs if one is not None]
-
-    @property
-    def over(self) -> bool:
-        return all(one.state.ended for one in self.known)
-
-    @property
-    def done(self) -> list[tuple[int, Progress]]:
-        """The finished ones with their places."""
-        return [
-            (place, one)
-            for place, one in enumerate(self.jobs)
-            if one is not None and one.state is JobState.DONE
-        ]
-
-    @property
-    def seconds(self) -> float:
-        """From the start of the first to the end of the last."""
-        started = [one.started_at for one in self.known if one.started_at is not None]
-        ended = [one.ended_at for one in self.known if one.ended_at is not None]
-        return round(max(0.0, max(ended) - min(started)), 2) if started and ended else 0.0
-
-    @property
-    def problem(self) -> str | None:
-        """Why pictures are missing."""
-        return "; ".join(dict.fromkeys(_problems(self.known))) or None
-
-
-def _problems(jobs: list[Progress]) -> Iterator[str]:
-    for one in jobs:
-        if one.failure is not None:
-            yield one.failure.sentence
-        elif one.state is JobState.CANCELLED:
-            yield CANCELLED
-
-
-def find(core: Service, state: V3State, owner: str, number: str | int) -> Made:
+def find(core: Service, state: V3State, owner: str, number: str | int) -> Series:
     """A request by its id; UnknownJob when it is another key's, too. Looks at files."""
     said = str(number).strip()
     job_id = state.ids.of(int(said)) if _NUMBER.fullmatch(said) else ""
@@ -89,14 +38,10 @@ def find(core: Service, state: V3State, owner: str, number: str | int) -> Made:
     ticket = core.store.ticket(job_id)
     if ticket.payload["owner"] != owner:
         raise UnknownJob(said)
-    return look(core.store, ticket)
+    return series.look(core.store, ticket)
 
 
-def look(store: JobStore, ticket: Ticket) -> Made:
-    return Made(ticket, [progress_of(store, one) for one in ticket.payload["jobs"]])
-
-
-def at_once(core: Service, state: V3State, made: Made) -> BaseModel:
+def at_once(core: Service, state: V3State, made: Series) -> BaseModel:
     """The answer to the request itself, for as long as it was waited for. Looks at files."""
     payload, single = made.ticket.payload, bool(made.ticket.payload["single"])
     if not made.over:
@@ -108,14 +53,14 @@ def at_once(core: Service, state: V3State, made: Made) -> BaseModel:
     if payload["meta"] is None:
         return schemas.Enlarged(
             status="success",
-            generationTime=made.seconds,
+            generationTime=seconds(made),
             id=payload["number"],
             output=output[0] if single else output,
         )
     return schemas.Generated(
         status="success",
         tip=_tip(made),
-        generationTime=made.seconds,
+        generationTime=seconds(made),
         id=payload["number"],
         output=output,
         nsfw_content_detected=flagged(made),
@@ -123,7 +68,7 @@ def at_once(core: Service, state: V3State, made: Made) -> BaseModel:
     )
 
 
-def _processing(core: Service, state: V3State, made: Made) -> BaseModel:
+def _processing(core: Service, state: V3State, made: Series) -> BaseModel:
     payload = made.ticket.payload
     return schemas.Processing(
         status="processing",
@@ -140,7 +85,7 @@ def _processing(core: Service, state: V3State, made: Made) -> BaseModel:
     )
 
 
-def fetched(core: Service, state: V3State, made: Made) -> BaseModel:
+def fetched(core: Service, state: V3State, made: Series) -> BaseModel:
     """The answer to whoever asks by the id. Looks at files."""
     payload = made.ticket.payload
     if not made.over:
@@ -154,15 +99,15 @@ def fetched(core: Service, state: V3State, made: Made) -> BaseModel:
     return schemas.Fetched(status="success", tip=_tip(made), id=payload["number"], output=_output(core, made))
 
 
-def _failed(made: Made) -> FailedAnswer:
+def _failed(made: Series) -> FailedAnswer:
     return FailedAnswer(tip=made.problem)
 
 
-def _tip(made: Made) -> str | None:
+def _tip(made: Series) -> str | None:
     return "; ".join(filter(None, (*made.ticket.notices, made.problem))) or None
 
 
-def _output(core: Service, made: Made) -> list[str]:
+def _output(core: Service, made: Series) -> list[str]:
     payload = made.ticket.payload
     if not payload["base64"]:
         return [links(payload)[place] for place, _ in made.done]
@@ -174,6 +119,13 @@ def _output(core: Service, made: Made) -> list[str]:
     return found
 
 
+def seconds(made: Series) -> float:
+    """From the start of the first to the end of the last."""
+    if made.started_at is None or made.ended_at is None:
+        return 0.0
+    return round(max(0.0, made.ended_at - made.started_at), 2)
+
+
 def links(payload: dict[str, Any]) -> list[str]:
     """Where each picture is, or will be."""
     return [
@@ -181,12 +133,12 @@ def links(payload: dict[str, Any]) -> list[str]:
     ]
 
 
-def flagged(made: Made) -> bool:
+def flagged(made: Series) -> bool:
     how = [one.picture.sampled for one in made.known if one.picture is not None]
     return any(one is not None and one.flagged for one in how)
 
 
-def meta_of(made: Made) -> dict[str, Any]:
+def meta_of(made: Series) -> dict[str, Any]:
     """With the prompts as the model was told them."""
     meta: dict[str, Any] = dict(made.ticket.payload["meta"])
     for one in made.known:
@@ -195,13 +147,13 @@ def meta_of(made: Made) -> dict[str, Any]:
     return meta
 
 
-def _note(state: V3State, made: Made) -> None:
+def _note(state: V3State, made: Series) -> None:
     for job_id, one in zip(made.ticket.payload["jobs"], made.jobs, strict=True):
         if one is not None:
             state.pace.note(job_id, one)
 
 
-def _eta(core: Service, state: V3State, made: Made) -> float:
+def _eta(core: Service, state: V3State, made: Series) -> float:
     now = time.time()
     left = [
         state.pace.left(one, core.store.position(job_id), now)

@@ -92,4 +92,4 @@ def test_an_unknown_engine_is_not_found(bob: Client, engine: str) -> None:
 def test_an_unknown_method_is_refused_in_this_dialect_s_words(bob: Client) -> None:
     answer = bob.ask("PUT", f"{PUBLIC}/config/diffusion", json={})
     assert_refused(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"

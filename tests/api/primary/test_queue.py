@@ -13,6 +13,7 @@ from PIL import Image
 
 from diffusionapi.core.job import JobState
 from tests.api.primary.seed_example import REQUEST, install_its_names
+from tests.api.primary.test_img2img import MASK, PICTURE
 from tests.factories import a_ticket
 from tests.server import WEB, Server, wait_until
 
@@ -300,11 +301,25 @@ def test_the_list_shows_what_waits_in_its_order(idle_client: TestClient) -> None
     assert [one["job_id"] for one in idle_client.get("/queue").json()["waiting"]] == [second, third]
 
 
+def test_the_list_says_what_each_job_is(idle_client: TestClient) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "txt2img": {"prompt": "x"},
+        "img2img": {"prompt": "x", "image": PICTURE},
+        "inpaint": {"prompt": "x", "image": PICTURE, "mask": MASK},
+        "upscale": {"image": PICTURE},
+        "training": {"name": "dog", "images": [PICTURE], "instance_prompt": "a photo of sks dog"},
+    }
+    for route, body in bodies.items():
+        assert idle_client.post(f"/{route}", json=body).status_code == 200
+    assert [one["kind"] for one in idle_client.get("/queue").json()["waiting"]] == list(bodies)
+
+
 def test_the_list_shows_what_runs(slow_server: Server) -> None:
     job_id = slow_server.submit(steps=1000)
     slow_server.wait_for_state(job_id, "processing")
     (running,) = slow_server.get("/queue").json()["running"]
     assert (running["job_id"], running["state"], running["position"]) == (job_id, "processing", None)
+    assert running["kind"] == "txt2img"
     WEB.delete(f"{slow_server.url}/queue/{job_id}")
 
 

@@ -33,7 +33,7 @@ ASKED: dict[str, Any] = {
 def submit(client: TestClient, **fields: Any) -> str:
     answer = client.post("/training", json=ASKED | fields)
     assert answer.status_code == 200, answer.text
-    assert list(answer.json()) == ["job_id", "status", "lora"]
+    assert list(answer.json()) == ["job_id", "status", "lora", "notices"]
     assert answer.json()["lora"] == fields.get("name", "sks-dog")
     return str(answer.json()["job_id"])
 
@@ -196,6 +196,30 @@ def test_what_does_nothing_is_told(client: TestClient) -> None:
     notices = client.get(f"/queue/{job_id}", params={"wait": 30}).json()["notices"]
     assert [one.split(" ")[0] for one in notices] == ["class_images", "text_encoder_steps", "A"]
     assert "learns next to nothing by it" in notices[-1]
+
+
+def notices(client: TestClient, **fields: Any) -> list[str]:
+    found = client.get(f"/queue/{submit(client, **fields)}", params={"wait": 30}).json()
+    assert found["state"] == "done", found
+    return list(found["notices"])
+
+
+def test_too_few_steps_are_told_with_what_is_usual(client: TestClient) -> None:
+    assert notices(client, name="short", steps=30) == [
+        "30 steps at a rate of 0.0001 are too few for a LoRA to show; with 2 pictures 200 at 0.0001 are usual"
+    ]
+    assert notices(client, name="slow", steps=200, learning_rate=2e-5, images=[PICTURE]) == [
+        "200 steps at a rate of 2e-05 are too few for a LoRA to show; with 1 picture 100 at 0.0001 are usual"
+    ]
+    assert notices(client, name="quick", steps=30, learning_rate=3e-4) == []
+    assert notices(client, name="usual", steps=None) == []
+
+
+def test_what_is_told_in_the_end_is_told_in_the_beginning(idle_client: TestClient) -> None:
+    answer = idle_client.post("/training", json=ASKED).json()
+    ticket = idle_client.app.state.service.store.ticket(answer["job_id"])  # type: ignore[attr-defined]
+    assert answer["notices"] == list(ticket.notices)
+    assert "too few" in answer["notices"][0]
 
 
 # --- what is refused ------------------------------------------------------------------------------------

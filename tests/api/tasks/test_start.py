@@ -88,6 +88,7 @@ def test_the_server_says_what_it_can(client: TestClient) -> None:
     found = client.get("/capabilities").json()
     assert found["dialects"] == ["primary", "tasks", "stream", "backlog", "v3"]
     assert found["engine"] == "fake"
+    assert found["modes"] == ["txt2img", "img2img", "inpaint", "upscale", "training"]
     assert "PLMS" in found["samplers"]
     assert found["safety"] == {"policy": "asked", "checker": False, "models": []}
     assert found["access"] == {"public": False, "sign_up": False}

@@ -145,7 +145,7 @@ def test_a_token_of_everybody_ends_with_public_access(open_server: Server, tmp_p
         ("HEAD", "/txt2img", "GET, POST", ""),
         ("HEAD", "/img2img", "GET, POST", ""),
         ("PUT", "/task", "POST", "tasks"),
-        ("PATCH", "/task/1", "DELETE, GET", "tasks"),
+        ("PATCH", "/task/1", "DELETE, GET, HEAD", "tasks"),
         ("GET", "/user/bob", "POST", "tasks"),
     ],
 )
