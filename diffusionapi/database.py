@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0
 """Seconds to wait for another process that writes."""
+_PAUSE = 0.005
 
 
 class Database:
@@ -70,7 +72,7 @@ class Database:
         try:
             if self._file is not None:
                 self._file.chmod(0o600)
-                writer.execute("PRAGMA journal_mode = WAL")
+                write_ahead(writer)
             writer.executescript("BEGIN IMMEDIATE;" + self._schema + "COMMIT;")
             return writer, writer if self._file is None else _connection(self._file)
         except BaseException:
@@ -87,6 +89,19 @@ class Database:
             raise StorageUnavailable(f"The {self._what} cannot be read or written: {error}") from error
         except OSError as error:
             raise StorageUnavailable(f"The {self._what} cannot be kept: {error.strerror}") from error
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Let others read while somebody writes. SQLite itself does not wait here for who is doing the same."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
 
 
 def _connection(file: Path | None) -> sqlite3.Connection:

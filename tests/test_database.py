@@ -53,6 +53,16 @@ def test_threads_share_it(tmp_path: Path, in_memory: bool) -> None:
     database.close()
 
 
+def test_connections_that_make_it_at_once_all_get_it(tmp_path: Path) -> None:
+    for number in range(20):
+        file = tmp_path / f"{number}.sqlite"
+        with ThreadPoolExecutor(8) as threads:
+            made = list(threads.map(lambda _, file=file: a_database(file), range(8)))
+            list(threads.map(Database.open, made))
+        for one in made:
+            one.close()
+
+
 def test_processes_that_make_it_at_once_all_get_it(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from tests.test_database import a_database\n"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from diffusionapi.database import write_ahead
 from diffusionapi.errors import JobExists, KeyReused, QueueFull, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ class Index:
 def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        write_ahead(db)
         # A power cut may lose the last rows; the files they stand for are found again at the next start.
         db.execute("PRAGMA synchronous = NORMAL")
         problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]

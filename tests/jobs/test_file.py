@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -281,6 +282,15 @@ def test_a_full_disk_refuses_the_job_and_keeps_nothing_of_it(
             store.submit(a_ticket(), limit=100)
     assert job_files(folder) == set()
     store.submit(a_ticket(), limit=100)
+
+
+def test_all_who_open_a_new_folder_at_once_get_it(tmp_path: Path) -> None:
+    """As servers and workers do that are started together for the first time."""
+    for number in range(12):
+        with ThreadPoolExecutor(8) as threads:
+            stores = list(threads.map(FileJobStore, [tmp_path / str(number)] * 8))
+        for one in stores:
+            one.close()
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
