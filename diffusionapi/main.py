@@ -48,6 +48,7 @@ from diffusionapi.intake.intake import Intake
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.open import open_store
 from diffusionapi.keys import first
+from diffusionapi.records.open import Archive
 from diffusionapi.service import Service
 from diffusionapi.webhooks.courier import Courier
 from diffusionapi.worker.pool import WorkerPool
@@ -130,12 +131,14 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
         service = Service(settings, store, blobs, Catalog(settings), intake)
         workers = WorkerPool(settings, store, blobs, slots=_slots(settings, store))
         service.passing |= {TASKS, STREAM, BACKLOG, V3}
-        accounts = Accounts(settings)
-        app.state.service, app.state.workers = service, workers
-        app.state.keys, app.state.clients = keys, clients = Keys(settings), Clients(settings)
-        app.state.courier = courier = Courier(settings, store, blobs, outgoing(clients, store))
-        app.state.backlog = BacklogState(service, clients, courier)
-        app.state.tasks, app.state.v3 = TaskState(service, accounts), V3State(service, keys)
+        archive = Archive(settings)
+        accounts = Accounts(settings, archive)
+        keys, clients = Keys(settings, archive), Clients(settings, archive)
+        courier = Courier(settings, store, blobs, outgoing(clients, store), archive=archive)
+        app.state.service, app.state.workers, app.state.courier = service, workers, courier
+        app.state.keys, app.state.clients = keys, clients
+        app.state.backlog = BacklogState(service, clients, courier, archive)
+        app.state.tasks, app.state.v3 = TaskState(service, accounts), V3State(service, keys, archive)
         app.state.dialects = [PRIMARY, TASKS, STREAM, BACKLOG, V3]
 
         def stop() -> None:
@@ -145,8 +148,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
             courier.stop()
 
         if settings.print_link_with_token:
-            # Not a log line: those never hold tokens.
-            print(await app.state.tasks.link(start.url_of(settings)), flush=True)  # noqa: T201
+            await _print_link(app.state.tasks, settings)
         await asyncio.to_thread(_print_first, keys, clients)
         workers.start()
         courier.start()
@@ -178,6 +180,14 @@ def _slots(settings: Settings, store: JobStore) -> Path | None:
     folder = settings.path(settings.spool_dir)
     files.make_folder(folder)
     return folder
+
+
+async def _print_link(tasks: TaskState, settings: Settings) -> None:
+    """Not a log line: those never hold tokens. A server that cannot keep users does all else."""
+    try:
+        print(await tasks.link(start.url_of(settings)), flush=True)  # noqa: T201
+    except Error as error:
+        log.warning("no link with a token was made: %s", error.sentence)
 
 
 def _print_first(keys: Keys, clients: Clients) -> None:

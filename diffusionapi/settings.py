@@ -58,14 +58,18 @@ class Settings(BaseSettings):
         "", description="How clients reach this server, for the links in answers. Empty: as they asked."
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Signs tokens. Empty: one is made and kept in SECRET_KEY_FILE."
+        SecretStr(""),
+        description="Signs tokens. Empty: one is made, kept in SECRET_KEY_FILE or, with the jobs, in Redis.",
     )
     secret_key_file: Path = Field(Path("secret.key"), description="Keeps the key that was made.")
-    users_file: Path = Field(Path("users.sqlite"), description="Who has signed up.")
+    users_file: Path = Field(Path("users.sqlite"), description="Who has signed up; with Redis it is there.")
     api_keys: SecretStr = Field(
         SecretStr(""), description="Keys that open the APIs with keys: NAME:KEY or KEY, with commas between."
     )
-    keys_file: Path = Field(Path("keys.sqlite"), description="API keys (hashed) and clients that were made.")
+    keys_file: Path = Field(
+        Path("keys.sqlite"),
+        description="API keys (hashed) and clients that were made, unless the jobs are in Redis.",
+    )
     backlog_demo: Flag = Field(
         False, description="Anybody is let into the backlog API, at POST /api/v1/public/client/demo."
     )

@@ -16,6 +16,7 @@ from diffusionapi.auth.keys import doubts as key_doubts
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine.build import with_engine
 from diffusionapi.errors import Error, Misconfigured
+from diffusionapi.records.open import doubts as record_doubts
 from diffusionapi.settings import Settings, unknown_names
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def problems(settings: Settings) -> list[str]:
 
 def doubts(settings: Settings) -> list[str]:
     """What is probably a slip but keeps nothing from working."""
-    found = unknown_names() + key_doubts(settings) + _redis_doubts(settings)
+    found = unknown_names() + key_doubts(settings) + _redis_doubts(settings) + record_doubts(settings)
     for name in _FOLDERS_TO_READ:
         folder = settings.path(getattr(settings, name))
         if name in settings.model_fields_set and not folder.is_dir():

@@ -53,6 +53,7 @@ class Server:
     def __init__(self, data_dir: Path, *, uvicorn: list[str] | None = None, **settings: object) -> None:
         self.port = free_port()
         self.data_dir = data_dir
+        self.job_store = str(settings.get("job_store", "file:queue"))
         self.scheme = "http"
         self._arguments = uvicorn or []
         self._environment = clean_environment(data_dir, **{"port": self.port} | settings)

@@ -26,17 +26,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "blobs": BASE | {"core"},
     "infotext": {"errors", "core"},
     "intake": BASE | {"core", "blobs", "net"},
-    "auth": BASE,
+    "records": BASE | {"jobs"},
+    "auth": BASE | {"records"},
     "weights": {"errors"},
     "languages": {"weights"},
     "catalog": BASE | {"core", "weights", "languages"},
     "engine": BASE | {"core", "weights", "catalog", "blobs", "infotext", "languages"},
     "worker": BASE | {"core", "jobs", "blobs", "engine"},
-    "webhooks": BASE | {"core", "jobs", "blobs", "net"},
+    "webhooks": BASE | {"core", "jobs", "blobs", "net", "records"},
     "service": BASE | {"core", "jobs", "blobs", "catalog", "intake"},
     "api": BASE
     | {"auth", "core", "infotext", "weights", "jobs", "blobs", "catalog", "service", "worker", "intake"}
-    | {"webhooks"},
+    | {"webhooks", "records"},
 }
 """Part -> the parts it may import. Those in COMPOSITION put things together and may import all."""
 

@@ -16,6 +16,7 @@ from diffusionapi.errors import UnknownJob
 if TYPE_CHECKING:
     from diffusionapi.core.job import Progress
     from diffusionapi.jobs.store import JobStore
+    from diffusionapi.records.open import Archive
     from diffusionapi.settings import Settings
 
 
@@ -23,9 +24,10 @@ class JobIds:
     """`purpose` keeps the numbers of one kind of request apart from all others. The key is derived when it is
     first needed, so a server that is asked nothing makes none."""
 
-    def __init__(self, settings: Settings, purpose: str) -> None:
+    def __init__(self, settings: Settings, purpose: str, archive: Archive | None = None) -> None:
         self._settings = settings
         self._purpose = purpose
+        self._archive = archive
 
     def of(self, number: int | str, place: int = 0) -> str:
         """The id of a request's job at this place, from 0."""
@@ -33,7 +35,7 @@ class JobIds:
 
     @cached_property
     def _namespace(self) -> uuid.UUID:
-        return uuid.UUID(bytes=derived(secret_of(self._settings), self._purpose)[:16])
+        return uuid.UUID(bytes=derived(secret_of(self._settings, self._archive), self._purpose)[:16])
 
 
 def progress_of(store: JobStore, job_id: str) -> Progress | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
 import time
 import uuid
 from functools import cached_property
@@ -16,6 +15,7 @@ from diffusionapi.auth.secret import secret_of
 from diffusionapi.auth.tokens import LIFETIME, Tokens
 from diffusionapi.auth.users import Users
 from diffusionapi.errors import BadRequest, NameTaken, NotAllowed, NotAuthenticated
+from diffusionapi.records.open import Archive
 
 if TYPE_CHECKING:
     from diffusionapi.settings import Settings
@@ -27,14 +27,14 @@ _LONGEST_PASSWORD = 1024
 
 
 class Accounts:
-    """What is kept on disk is opened, or made, when it is first needed: most servers have no users."""
+    """What is kept is opened, or made, when it is first needed: most servers have no users."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, archive: Archive | None = None) -> None:
         self._settings = settings
+        self._archive = archive or Archive(settings)
+        self._users = Users(settings, self._archive)
         self._attempts = Attempts(settings.login_attempts)
         self._passwords = Passwords()
-        self._opening = threading.Lock()
-        self._users: Users | None = None
 
     @property
     def public(self) -> bool:
@@ -52,10 +52,10 @@ class Accounts:
         if not 0 < len(password) <= _LONGEST_PASSWORD or not _is_text(password):
             raise BadRequest("password", f"must have 1 to {_LONGEST_PASSWORD} characters")
         self._attempts.sign_up(address)
-        if name.casefold() == PUBLIC or self._open().password(name) is not None:
+        if name.casefold() == PUBLIC or await self._password(name) is not None:
             raise NameTaken(name)
         kept = await self._passwords.hashed(password)
-        await asyncio.to_thread(self._open().add, name, kept)
+        await asyncio.to_thread(self._users.add, name, kept)
 
     async def log_in(self, name: str, password: str, address: str) -> None:
         """Nothing, for a user's own password; NotAuthenticated, TooManyAttempts.
@@ -67,37 +67,33 @@ class Accounts:
         possible = possible and _is_text(name) and _is_text(password)
         name, password = (name, password) if possible else (name[:_LONGEST_NAME], "")
         self._attempts.log_in(name, address)
-        known = self._open().password(name) if possible else None
+        known = await self._password(name) if possible else None
         if not await self._passwords.fits(password, known):
             raise NotAuthenticated
         self._attempts.succeeded(name, address)
 
     def knows(self, name: str) -> bool:
         """Whether requests may be made by this name."""
-        return self.public if name == PUBLIC else self._open().password(name) is not None
+        return self.public if name == PUBLIC else self._users.password(name) is not None
 
     async def passing_user(self) -> str:
         """A new user whose password nobody knows; those whose tokens have expired go."""
-        name, users = f"default_{uuid.uuid4()}", self._open()
+        name = f"default_{uuid.uuid4()}"
         kept = await self._passwords.hashed(secrets.token_urlsafe(32))
-        users.forget_passing(made_before=time.time() - LIFETIME)
-        users.add(name, kept, passing=True)
+        await asyncio.to_thread(self._users.forget_passing, made_before=time.time() - LIFETIME)
+        await asyncio.to_thread(self._users.add, name, kept, passing=True)
         return name
 
     def close(self) -> None:
         self._passwords.close()
-        if self._users is not None:
-            self._users.close()
+        self._users.close()
 
-    def _open(self) -> Users:
-        with self._opening:
-            if self._users is None:
-                self._users = Users(self._settings.path(self._settings.users_file))
-            return self._users
+    async def _password(self, name: str) -> str | None:
+        return await asyncio.to_thread(self._users.password, name)
 
     @cached_property
     def _secret(self) -> bytes:
-        return secret_of(self._settings)
+        return secret_of(self._settings, self._archive)
 
 
 def _check_name(name: str) -> None:

@@ -6,21 +6,23 @@ import hmac
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diffusionapi.auth.keys import FIRST, check_name, hash_of, new_secret
 from diffusionapi.auth.secret import derived, secret_of
-from diffusionapi.database import Database
 from diffusionapi.errors import BadRequest, UnknownClient, UnknownName, WrongSecret
+from diffusionapi.records.open import Archive
+from diffusionapi.records.records import Kind
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from diffusionapi.records.records import Row
     from diffusionapi.settings import Settings
 
-_SCHEMA = """
+_CLIENTS = Kind(
+    table="clients",
+    schema="""
 CREATE TABLE IF NOT EXISTS clients (
     token TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -32,7 +34,16 @@ CREATE TABLE IF NOT EXISTS clients (
     validated REAL,
     hash BLOB NOT NULL
 ) WITHOUT ROWID;
-"""
+""",
+    what="clients",
+    columns={
+        **dict.fromkeys(("token", "name", "domain", "uri_notify", "uri_upload"), str),
+        **dict.fromkeys(("created", "updated", "validated"), float),
+        "hash": bytes,
+    },
+    id="token",
+    name="name",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +62,33 @@ class Client:
 
 
 class Clients:
-    """In the file of the API keys, opened, or made, when it is first needed."""
+    """Kept where the API keys are, which is opened, or made, when it is first needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, archive: Archive | None = None) -> None:
         self._settings = settings
-        self._database = Database(settings.path(settings.keys_file), _SCHEMA, what="clients")
+        self._archive = archive or Archive(settings)
+        self._records = self._archive.records(_CLIENTS, settings.path(settings.keys_file))
         self._signing = threading.Lock()
 
     def check(self, token: str, secret: str) -> Client:
         """Who this is; UnknownClient, WrongSecret."""
-        rows = self._rows(token)
-        if not rows:
+        row = self._records.get(_text(token))
+        if row is None:
             raise UnknownClient
-        if not hmac.compare_digest(rows[0][-1], hash_of(secret)):
+        if not hmac.compare_digest(row["hash"], hash_of(secret)):
             raise WrongSecret
-        return Client(*rows[0][:-1])
+        return _client(row)
 
     def find(self, token: str) -> Client | None:
-        rows = self._rows(token)
-        return Client(*rows[0][:-1]) if rows else None
+        row = self._records.get(_text(token))
+        return None if row is None else _client(row)
 
     def make(self, name: str, domain: str = "") -> tuple[Client, str]:
         """A new client and its secret, told this once; BadRequest when the name is taken or odd."""
         check_name(name)
-        with self._database.change() as database:
-            if database.execute("SELECT 1 FROM clients WHERE name = ?", (name,)).fetchone():
-                raise BadRequest(
-                    "name", f"there is a client {name!r} already; revoke it, or choose another name"
-                )
-            return _add(database, name, domain)
+        if (made := self._add(name, domain)) is None:
+            raise BadRequest("name", f"there is a client {name!r} already; revoke it, or choose another name")
+        return made
 
     def change(
         self,
@@ -90,12 +99,9 @@ class Clients:
         uri_upload: str | None = None,
     ) -> Client:
         """Call it elsewhere from now on; what is None stays. UnknownClient."""
-        with self._database.change() as database:
-            database.execute(
-                "UPDATE clients SET domain = coalesce(?, domain), uri_notify = coalesce(?, uri_notify), "
-                "uri_upload = coalesce(?, uri_upload), updated = ? WHERE token = ?",
-                (*map(_text, (domain, uri_notify, uri_upload)), time.time(), _text(token)),
-            )
+        given = {"domain": domain, "uri_notify": uri_notify, "uri_upload": uri_upload}
+        new = {column: _text(value) for column, value in given.items() if value is not None}
+        self._records.change(_text(token), updated=time.time(), **new)
         if (client := self.find(token)) is None:
             raise UnknownClient
         return client
@@ -104,29 +110,20 @@ class Clients:
         """Its server has acknowledged a message; the first time counts."""
         client = self.find(token)
         if client is not None and client.validated is None:
-            with self._database.change() as database:
-                database.execute(
-                    "UPDATE clients SET validated = ? WHERE token = ? AND validated IS NULL",
-                    (time.time(), token),
-                )
+            self._records.fill(token, "validated", time.time())
 
     def all(self) -> list[Client]:
-        rows = self._database.look("SELECT * FROM clients ORDER BY created, name")
-        return [Client(*row[:-1]) for row in rows]
+        return [_client(row) for row in self._records.all()]
 
     def revoke(self, token: str) -> None:
         """Nobody is this client any more, in all processes; UnknownName, which lists names."""
-        with self._database.change() as database:
-            if not database.execute("DELETE FROM clients WHERE token = ?", (_text(token),)).rowcount:
-                known = [row[0] for row in database.execute("SELECT name FROM clients ORDER BY name")]
-                raise UnknownName("token", "client", token, [], known)
+        if not self._records.remove(_text(token)):
+            known = sorted(row["name"] for row in self._records.all())
+            raise UnknownName("token", "client", token, [], known)
 
     def ensure(self) -> tuple[Client, str] | None:
         """A first client with its secret, when there is none; of several processes that ask, one gets it."""
-        with self._database.change() as database:
-            if database.execute("SELECT 1 FROM clients LIMIT 1").fetchone():
-                return None
-            return _add(database, FIRST, "")
+        return self._add(FIRST, "", only_first=True)
 
     def signing_key(self, token: str) -> bytes:
         """What messages to this client are signed with; it is kept nowhere, but follows from SECRET_KEY."""
@@ -134,26 +131,23 @@ class Clients:
             return derived(self._secret, f"webhooks of {token}")
 
     def close(self) -> None:
-        self._database.close()
+        self._records.close()
 
-    def _rows(self, token: str) -> list[tuple[Any, ...]]:
-        return self._database.look("SELECT * FROM clients WHERE token = ?", _text(token))
+    def _add(self, name: str, domain: str, *, only_first: bool = False) -> tuple[Client, str] | None:
+        now, secret = time.time(), new_secret()
+        client = Client(secrets.token_hex(16), name, domain, "", "", now, now, None)
+        added = self._records.add(asdict(client) | {"hash": hash_of(secret)}, only_first=only_first)
+        return (client, secret) if added else None
 
     @cached_property
     def _secret(self) -> bytes:
-        return secret_of(self._settings)
+        return secret_of(self._settings, self._archive)
 
 
-def _add(database: sqlite3.Connection, name: str, domain: str) -> tuple[Client, str]:
-    now, secret = time.time(), new_secret()
-    client = Client(secrets.token_hex(16), name, domain, "", "", now, now, None)
-    database.execute(
-        "INSERT INTO clients (token, name, hash, domain, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-        (client.token, name, hash_of(secret), domain, now, now),
-    )
-    return client, secret
+def _client(row: Row) -> Client:
+    return Client(**{column: value for column, value in row.items() if column != "hash"})
 
 
-def _text(given: str | None) -> str | None:
-    """JSON can hold halves of characters, which SQLite does not take; no token has them."""
-    return None if given is None else given.encode("utf-8", "replace").decode()
+def _text(given: str) -> str:
+    """JSON can hold halves of characters, which nothing that keeps words takes; no token has them."""
+    return given.encode("utf-8", "replace").decode()

@@ -17,12 +17,14 @@ from limits.strategies import MovingWindowRateLimiter
 
 from diffusionapi.auth.attempts import seconds_to_wait
 from diffusionapi.auth.secret import SHORT
-from diffusionapi.database import Database
 from diffusionapi.errors import BadRequest, NotAuthenticated, TooManyRequests, UnknownName
+from diffusionapi.records.open import Archive
+from diffusionapi.records.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from diffusionapi.records.records import Row
     from diffusionapi.settings import Settings
 
 FIRST = "first"
@@ -31,7 +33,9 @@ _LONGEST_NAME = 100
 _LONGEST_KEY = 1024
 _NOTED_EVERY = 60.0
 """Seconds between two notes that a key was used."""
-_SCHEMA = """
+_KEYS = Kind(
+    table="keys",
+    schema="""
 CREATE TABLE IF NOT EXISTS keys (
     name TEXT PRIMARY KEY,
     hash BLOB NOT NULL UNIQUE,
@@ -39,7 +43,12 @@ CREATE TABLE IF NOT EXISTS keys (
     used REAL,
     per_minute INTEGER
 ) WITHOUT ROWID;
-"""
+""",
+    what="API keys",
+    columns={"name": str, "hash": bytes, "created": float, "used": float, "per_minute": int},
+    id="hash",
+    name="name",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +62,27 @@ class Key:
 
 
 class Keys:
-    """The file is opened, or made, when it is first needed. Each process counts a key's uses for itself."""
+    """What keeps them is opened, or made, when it is first needed. Each process counts a key's uses for
+    itself."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, archive: Archive | None = None) -> None:
         self._given = _given(settings.api_keys.get_secret_value())
-        self._database = Database(settings.path(settings.keys_file), _SCHEMA, what="API keys")
+        place = settings.path(settings.keys_file)
+        self._records = (archive or Archive(settings)).records(_KEYS, place)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._noted: dict[str, float] = {}
+        self._noted: dict[bytes, float] = {}
         self._noting = threading.Lock()
         self._notes = ThreadPoolExecutor(1, thread_name_prefix="keys")
 
     def check(self, given: str, *, counted: bool = True) -> Key:
-        """The key that this is; NotAuthenticated, TooManyRequests. One look at a small file at most.
+        """The key that this is; NotAuthenticated, TooManyRequests. One look at what is kept at most.
 
         `counted`: it is one of the requests a minute that the key is good for.
         """
         if not 0 < len(given) <= _LONGEST_KEY:
             raise NotAuthenticated
-        key = self._find(hash_of(given))
+        hashed = hash_of(given)
+        key = self._find(hashed)
         if key is None:
             raise NotAuthenticated
         if counted and key.per_minute is not None:
@@ -78,7 +90,7 @@ class Keys:
             if not self._limiter.hit(limit, key.name):
                 raise TooManyRequests(seconds_to_wait(self._limiter, limit, key.name))
         if key.created is not None:
-            self._note(key.name)
+            self._note(hashed)
         return key
 
     def make(self, name: str, per_minute: int | None = None) -> str:
@@ -89,42 +101,30 @@ class Keys:
         if name in (key.name for key, _ in self._given):
             raise BadRequest("name", f"API_KEYS has a key {name!r}")
         made = new_secret()
-        with self._database.change() as database:
-            if database.execute("SELECT 1 FROM keys WHERE name = ?", (name,)).fetchone():
-                raise BadRequest(
-                    "name", f"there is a key {name!r} already; revoke it, or choose another name"
-                )
-            database.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, NULL, ?)", (name, hash_of(made), time.time(), per_minute)
-            )
+        if not self._records.add(_row(name, made, per_minute)):
+            raise BadRequest("name", f"there is a key {name!r} already; revoke it, or choose another name")
         return made
 
     def revoke(self, name: str) -> None:
         """From now on it opens nothing, in all processes; UnknownName."""
-        with self._database.change() as database:
-            if not database.execute("DELETE FROM keys WHERE name = ?", (name,)).rowcount:
-                known = [row[0] for row in database.execute("SELECT name FROM keys ORDER BY name")]
-                raise UnknownName("name", "key", name, [], known)
+        found = self._records.named(name)
+        if found is None or not self._records.remove(found["hash"]):
+            known = sorted(row["name"] for row in self._records.all())
+            raise UnknownName("name", "key", name, [], known)
 
     def all(self) -> list[Key]:
-        rows = self._database.look("SELECT name, created, used, per_minute FROM keys ORDER BY created, name")
-        return [key for key, _ in self._given] + [Key(*row) for row in rows]
+        return [key for key, _ in self._given] + [_key(row) for row in self._records.all()]
 
     def ensure(self) -> str | None:
         """A first key, when there is none of any kind; of several processes that ask, one gets it."""
         if self._given:
             return None
         made = new_secret()
-        with self._database.change() as database:
-            added = database.execute(
-                "INSERT INTO keys SELECT ?, ?, ?, NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM keys)",
-                (FIRST, hash_of(made), time.time()),
-            )
-            return made if added.rowcount else None
+        return made if self._records.add(_row(FIRST, made), only_first=True) else None
 
     def close(self) -> None:
         self._notes.shutdown(wait=True)
-        self._database.close()
+        self._records.close()
 
     def _find(self, wanted: bytes) -> Key | None:
         found = None
@@ -133,25 +133,28 @@ class Keys:
                 found = key
         if found is None:
             # Where a hash is found in an index may take longer or shorter: it tells nothing of any key.
-            rows = self._database.look(
-                "SELECT name, created, used, per_minute, hash FROM keys WHERE hash = ?", wanted
-            )
-            if rows and hmac.compare_digest(rows[0][4], wanted):
-                found = Key(*rows[0][:4])
+            row = self._records.get(wanted)
+            if row is not None and hmac.compare_digest(row["hash"], wanted):
+                found = _key(row)
         return found
 
-    def _note(self, name: str) -> None:
+    def _note(self, hashed: bytes) -> None:
         """Remember that it was used, now and then, and in a thread: nobody waits for that."""
         now = time.time()
         with self._noting:
-            if now - self._noted.get(name, 0.0) < _NOTED_EVERY:
+            if now - self._noted.get(hashed, 0.0) < _NOTED_EVERY:
                 return
-            self._noted[name] = now
-        self._notes.submit(self._write_note, name, now)
+            self._noted[hashed] = now
+        self._notes.submit(lambda: self._records.change(hashed, used=now))
 
-    def _write_note(self, name: str, now: float) -> None:
-        with self._database.change() as database:
-            database.execute("UPDATE keys SET used = ? WHERE name = ?", (now, name))
+
+def _row(name: str, made: str, per_minute: int | None = None) -> Row:
+    now = time.time()
+    return {"name": name, "hash": hash_of(made), "created": now, "used": None, "per_minute": per_minute}
+
+
+def _key(row: Row) -> Key:
+    return Key(row["name"], row["created"], row["used"], row["per_minute"])
 
 
 def hash_of(secret: str) -> bytes:

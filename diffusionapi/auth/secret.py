@@ -1,4 +1,5 @@
-"""The key that everything is signed with: SECRET_KEY, or one that is made once and kept in a file."""
+"""The key that everything is signed with: SECRET_KEY, or one that is made once and kept, in a file or, for
+many machines, in their Redis."""
 
 from __future__ import annotations
 
@@ -14,18 +15,22 @@ from typing import TYPE_CHECKING
 
 from diffusionapi import files
 from diffusionapi.errors import Misconfigured
+from diffusionapi.records.open import Archive, agreed
 
 if TYPE_CHECKING:
+    from diffusionapi.records.shared import SharedConnection
     from diffusionapi.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SHORT = 16
 """Characters under which a key may be guessed by trying."""
+_NAME = "secret"
+"""What it is called in Redis."""
 
 
-def secret_of(settings: Settings) -> bytes:
-    """The key of this server, made if there is none; all its processes get the same."""
+def secret_of(settings: Settings, archive: Archive | None = None) -> bytes:
+    """The key of this server, made if there is none; all its processes get the same, on all machines."""
     if given := settings.secret_key.get_secret_value():
         if len(given) < SHORT:
             log.warning(
@@ -34,12 +39,25 @@ def secret_of(settings: Settings) -> bytes:
         return given.encode()
     path = settings.path(settings.secret_key_file)
     kept = files.read(path)
+    if kept is not None and len(kept.strip()) < SHORT:
+        raise Misconfigured(f"{path.name} holds no key; remove it, and a new one is made")
+    if (redis := (archive or Archive(settings)).redis) is not None:
+        return _common(redis, path.name, kept)
     if kept is None:
         log.warning("SECRET_KEY is not set, so a key was made and is kept in %s", path.name)
         kept = _made(path)
-    if len(kept.strip()) < SHORT:
-        raise Misconfigured(f"{path.name} holds no key; remove it, and a new one is made")
     return kept.strip()
+
+
+def _common(redis: SharedConnection, file: str, kept: bytes | None) -> bytes:
+    """What all machines sign with: the key of the first of them that was asked for one."""
+    own = secrets.token_hex(32).encode() if kept is None else kept.strip()
+    found = agreed(redis, _NAME, own)
+    if kept is None and found == own:
+        log.warning("SECRET_KEY is not set, so a key was made and is kept in Redis")
+    elif kept is not None and found != own:
+        log.warning("the key in %s is not used: the servers on this Redis have agreed on another", file)
+    return found
 
 
 def _made(path: Path) -> bytes:

@@ -1,8 +1,8 @@
 """Tells servers of clients how their jobs are doing, from a thread of its own that no job ever waits for.
 
 It follows jobs through the store, whichever process took them in and whichever worker runs them. Of the
-processes that share the jobs one delivers at a time. What it has done is in the journal. Processes on one
-folder share that, so that any other goes on; on another machine it begins anew, with the jobs that live then.
+processes that share the jobs one delivers at a time. What it has done is in the journal, which they share,
+too, so that any other goes on where it was.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.errors import Error
 from diffusionapi.jobs.file import FileJobStore
+from diffusionapi.records.open import Archive
 from diffusionapi.webhooks.delivery import Delivery, Patience
 from diffusionapi.webhooks.following import Following
-from diffusionapi.webhooks.journal import Journal
+from diffusionapi.webhooks.journal import Journal, SqliteJournal
+from diffusionapi.webhooks.redis_journal import RedisJournal
 from diffusionapi.webhooks.sending import Sender
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Courier:
         blobs: Blobs,
         outgoing: Mapping[str, Outgoing],
         *,
+        archive: Archive | None = None,
         patience: Patience | None = None,
         pace: Pace | None = None,
         resolve: Resolver | None = None,
@@ -78,9 +81,8 @@ class Courier:
             allow_private=settings.allow_private_urls,
             resolve=resolve,
         )
-        folder = store.folder if isinstance(store, FileJobStore) else None
         self._duty = store.duty("webhooks")
-        self._journal = Journal(None if folder is None else folder / "webhooks.sqlite")
+        self._journal = _journal_of(store, archive or Archive(settings))
         self._since: int | None = None
         self._complaint = ""
         self._stopping = threading.Event()
@@ -116,9 +118,6 @@ class Courier:
                     finally:
                         if self._duty is not None:
                             self._duty.release()
-                elif not self._journal.shared:
-                    # Nobody will tell us how far the one has come who delivers now.
-                    self._since, _ = self._store.accepted(None)
             except Error as error:
                 self._complain(error)
             except Exception:
@@ -127,20 +126,21 @@ class Courier:
             self._stopping.wait(self._pace.retry)
 
     async def _work(self) -> None:
-        delivery = Delivery(self._outgoing, self._journal, self._sender, self._patience)
+        delivery = Delivery(self._outgoing, self._journal, self._sender, self._patience, kept=self._kept)
         following = Following(self._store, self._outgoing, self._journal, delivery)
         try:
             following.begin(self._since)
-            next_upkeep = 0.0
-            while not self._stopping.is_set() and (self._duty is None or self._duty.kept()):
+            next_upkeep, upkeep = 0.0, None
+            while not self._stopping.is_set() and self._kept():
                 began = time.monotonic()
                 try:
                     following.look()
                     self._complaint = ""
                     took = time.monotonic() - began
-                    if began >= next_upkeep:
+                    if began >= next_upkeep and (upkeep is None or upkeep.done()):
                         next_upkeep = began + self._pace.upkeep
-                        await asyncio.to_thread(following.tidy)
+                        # Beside the looks: it asks for every job that has a log.
+                        upkeep = asyncio.create_task(asyncio.to_thread(self._tidy, following))
                 except Error as error:
                     self._complain(error)
                     took = self._pace.retry
@@ -148,8 +148,26 @@ class Courier:
         finally:
             await delivery.end(_GRACE)
 
+    def _tidy(self, following: Following) -> None:
+        try:
+            following.tidy()
+        except Error as error:
+            self._complain(error)
+        except Exception:
+            log.exception("logs of webhooks that are over were not removed")
+
+    def _kept(self) -> bool:
+        """Is it still ours to deliver?"""
+        return self._duty is None or self._duty.kept()
+
     def _complain(self, error: Error) -> None:
         """Once, and not at every look until it is better."""
         if error.sentence != self._complaint:
             log.warning("webhooks wait: %s", error.sentence)
         self._complaint = error.sentence
+
+
+def _journal_of(store: JobStore, archive: Archive) -> Journal:
+    if archive.redis is not None:
+        return RedisJournal(archive.redis)
+    return SqliteJournal(store.folder / "webhooks.sqlite" if isinstance(store, FileJobStore) else None)

@@ -16,7 +16,7 @@ from diffusionapi.net.shown import shown
 from diffusionapi.webhooks.journal import Tried, Try
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from diffusionapi.core.job import Ticket
     from diffusionapi.webhooks.journal import Journal
@@ -60,13 +60,22 @@ class Post:
 
 
 class Delivery:
+    """`kept` says whether it is still ours to deliver: who was frozen may find that another does."""
+
     def __init__(
-        self, outgoing: Mapping[str, Outgoing], journal: Journal, sender: Sender, patience: Patience
+        self,
+        outgoing: Mapping[str, Outgoing],
+        journal: Journal,
+        sender: Sender,
+        patience: Patience,
+        *,
+        kept: Callable[[], bool],
     ) -> None:
         self._outgoing = outgoing
         self._journal = journal
         self._sender = sender
         self._patience = patience
+        self._kept = kept
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -95,7 +104,7 @@ class Delivery:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _deliver(self, post: Post) -> None:
-        while (message := post.next) is not None and not self._ending.is_set():
+        while (message := post.next) is not None and not self._over():
             await self._go_on_with(post, message)
 
     async def _go_on_with(self, post: Post, message: Message) -> None:
@@ -106,8 +115,11 @@ class Delivery:
             if await self._ends_within(so_far.last + pause - time.time()):
                 return
         async with self._room_of(message.url), self._room:
-            if not self._ending.is_set():
+            if not self._over():
                 await self._try(post, message, so_far.attempts + 1)
+
+    def _over(self) -> bool:
+        return self._ending.is_set() or not self._kept()
 
     async def _ends_within(self, seconds: float) -> bool:
         try:

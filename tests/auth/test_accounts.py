@@ -14,6 +14,7 @@ from diffusionapi.errors import (
     NotAuthenticated,
     TooManyAttempts,
 )
+from tests.one_or_many import of_one_machine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -145,6 +146,7 @@ def test_a_log_in_of_nobody_works_as_hard_as_one_of_somebody(
     assert compared[0].startswith("$argon2id$")
 
 
+@of_one_machine
 def test_passwords_are_kept_as_hashes_only(accounts: Accounts, tmp_path: Path) -> None:
     outcome(accounts.sign_up("bob", "correct horse", "here"))
     accounts.close()
@@ -157,6 +159,7 @@ def test_everybody_is_known_where_access_is_public(make: Callable[..., Accounts]
     assert not make().knows("all")
 
 
+@of_one_machine
 def test_nothing_is_made_before_somebody_asks(accounts: Accounts, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     accounts.tokens("users")

@@ -8,6 +8,7 @@ import pytest
 
 from diffusionapi.auth.clients import Clients
 from diffusionapi.errors import BadRequest, UnknownClient, UnknownName, WrongSecret
+from tests.one_or_many import of_one_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,7 @@ def test_odd_tokens_are_nobodys(clients: Clients, token: str) -> None:
         clients.check(token, token)
 
 
+@of_one_machine
 def test_no_secret_is_kept_as_it_is(clients: Clients, tmp_path: Path) -> None:
     _, secret = clients.make("shop")
     for file in tmp_path.glob("keys.sqlite*"):

@@ -5,18 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from redis import Redis
 
+from diffusionapi.auth.clients import Clients
 from diffusionapi.auth.keys import Key, Keys, doubts
 from diffusionapi.errors import BadRequest, NotAuthenticated, StorageUnavailable, TooManyRequests, UnknownName
+from tests.one_or_many import of_one_machine
+from tests.server import clean_environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from diffusionapi.settings import Settings
+    from tests.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -62,6 +68,7 @@ def test_a_key_is_good_to_the_letter(keys: Keys) -> None:
             keys.check(given)
 
 
+@of_one_machine
 def test_no_key_is_kept_as_it_is(keys: Keys, tmp_path: Path) -> None:
     key = keys.make("phone")
     keys.check(key)
@@ -156,15 +163,16 @@ def test_a_first_key_is_made_when_there_is_none(keys: Keys) -> None:
     assert keys.ensure() is None
 
 
-def test_of_many_processes_one_makes_the_first_key(tmp_path: Path) -> None:
+def test_of_many_processes_one_makes_the_first_key(settings: Settings) -> None:
     program = (
-        "import sys; from pathlib import Path; from diffusionapi.settings import Settings; "
+        "from diffusionapi.settings import Settings; "
         "from diffusionapi.auth.keys import Keys; from diffusionapi.auth.clients import Clients; "
-        "settings = Settings(data_dir=Path(sys.argv[1])); "
+        "settings = Settings(); "
         "print(bool(Keys(settings).ensure()), bool(Clients(settings).ensure()))"
     )
+    environment = clean_environment(settings.data_dir, job_store=settings.job_store)
     running = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
     said = [one.communicate()[0].split() for one in running]
@@ -172,7 +180,35 @@ def test_of_many_processes_one_makes_the_first_key(tmp_path: Path) -> None:
     assert sum(client == "True" for _, client in said) == 1
 
 
+@of_one_machine
 def test_a_damaged_file_lets_nobody_in(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "keys.sqlite").write_bytes(b"something else" * 100)
     with pytest.raises(StorageUnavailable, match="API keys"):
         Keys(settings).check("x")
+
+
+@of_one_machine
+def test_a_redis_that_is_away_lets_in_who_has_a_key_of_the_setting_and_says_so_to_others(
+    settings: Settings,
+) -> None:
+    away = settings.model_copy(update={"job_store": f"redis://127.0.0.1:{free_port()}/0"})
+    keys = with_keys(away, "desk:abc-1")
+    assert keys.check("abc-1") == Key("desk")
+    for ask in (lambda: keys.check("other"), lambda: keys.make("phone"), lambda: keys.revoke("phone")):
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            ask()
+    keys.close()
+
+
+@pytest.mark.parametrize("settings", ["redis"], indirect=True)
+def test_no_key_or_secret_is_in_redis_as_it_is(settings: Settings, redis_server: RedisServer) -> None:
+    keys, clients = Keys(settings), Clients(settings)
+    key, (_, secret) = keys.make("phone"), clients.make("shop")
+    keys.check(key)
+    keys.close()
+    clients.close()
+    with closing(Redis.from_url(redis_server.url)) as redis:
+        names = list(redis.scan_iter())
+        kept = [part for one in names if redis.type(one) == b"hash" for part in redis.hvals(one)]
+    assert b"phone" in kept
+    assert not any(told.encode() in one for told in (key, secret) for one in (*names, *kept))

@@ -8,12 +8,16 @@ import pytest
 from pydantic import SecretStr
 
 from diffusionapi.auth.secret import derived, secret_of
-from diffusionapi.errors import Misconfigured
+from diffusionapi.errors import Misconfigured, StorageUnavailable
+from tests.factories import settings_in
+from tests.one_or_many import of_one_machine
+from tests.server import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusionapi.settings import Settings
+    from tests.redis_server import RedisServer
 
 
 def with_key(settings: Settings, key: str) -> Settings:
@@ -25,6 +29,7 @@ def test_the_key_of_the_operator_is_used_and_no_file_made(settings: Settings, tm
     assert list(tmp_path.iterdir()) == []
 
 
+@of_one_machine
 def test_a_key_is_made_once_kept_and_warned_of(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -60,3 +65,45 @@ def test_keys_of_two_purposes_differ() -> None:
     keys = {derived(b"secret", "users"), derived(b"secret", "blobs"), derived(b"other", "users")}
     assert len(keys) == 3
     assert all(len(one) == 32 for one in keys)
+
+
+def on_another_machine(server: RedisServer, folder: Path) -> Settings:
+    folder.mkdir()
+    return settings_in(folder).model_copy(update={"job_store": server.url})
+
+
+def test_machines_on_one_redis_agree_on_the_key_without_being_told(
+    redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    machines = [on_another_machine(redis_server, tmp_path / str(number)) for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        (made,) = set(threads.map(secret_of, machines))
+    assert len(made) == 64
+    assert caplog.text.count("a key was made and is kept in Redis") == 1
+    assert made.decode() not in caplog.text
+    assert all(list(one.data_dir.iterdir()) == [] for one in machines)
+    assert secret_of(with_key(machines[0], "a" * 64)) == b"a" * 64
+
+
+def test_a_key_that_a_machine_had_before_becomes_that_of_all(
+    redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of several that had one each, the first's."""
+    first, second, third = (on_another_machine(redis_server, tmp_path / str(number)) for number in range(3))
+    for one, key in ((first, "f"), (second, "s")):
+        (one.data_dir / "secret.key").write_text(key * 64 + "\n")
+    assert secret_of(first) == secret_of(third) == b"f" * 64
+    assert caplog.text == ""
+    assert secret_of(second) == b"f" * 64
+    assert "the key in secret.key is not used" in caplog.text
+    assert (second.data_dir / "secret.key").read_text() == "s" * 64 + "\n"
+
+
+def test_nothing_is_signed_with_a_key_of_ones_own_while_redis_is_away(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    settings = on_another_machine(redis_server, tmp_path / "one")
+    away = settings.model_copy(update={"job_store": f"redis://127.0.0.1:{free_port()}/0"})
+    with pytest.raises(StorageUnavailable):
+        secret_of(away)
+    assert list(settings.data_dir.iterdir()) == []

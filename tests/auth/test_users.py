@@ -10,29 +10,33 @@ import pytest
 
 from diffusionapi.auth.users import Users
 from diffusionapi.errors import NameTaken, StorageUnavailable
+from tests.one_or_many import of_one_machine
+from tests.server import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from diffusionapi.settings import Settings
+
 
 @pytest.fixture
-def users(tmp_path: Path) -> Iterator[Users]:
-    users = Users(tmp_path / "users.sqlite")
+def users(settings: Settings) -> Iterator[Users]:
+    users = Users(settings)
     yield users
     users.close()
 
 
-def test_a_user_is_known_by_all_who_open_the_file(users: Users, tmp_path: Path) -> None:
+def test_a_user_is_known_to_all_processes(users: Users, settings: Settings) -> None:
     users.add("bob", "hash")
-    others = Users(tmp_path / "users.sqlite")
+    others = Users(settings)
     assert others.password("bob") == users.password("bob") == "hash"
     assert others.password("Bob") is None
     others.close()
 
 
-def test_a_name_is_given_once_however_many_ask_at_once(users: Users, tmp_path: Path) -> None:
-    others = Users(tmp_path / "users.sqlite")
+def test_a_name_is_given_once_however_many_ask_at_once(users: Users, settings: Settings) -> None:
+    others = Users(settings)
 
     def sign_up(number: int) -> bool:
         try:
@@ -56,24 +60,25 @@ def test_passing_users_are_forgotten_and_others_are_not(users: Users) -> None:
     assert users.password("bob") is not None
 
 
+@of_one_machine
 def test_nobody_else_on_the_machine_reads_the_file(users: Users, tmp_path: Path) -> None:
     users.add("bob", "hash")
     for file in tmp_path.glob("users.sqlite*"):
         assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file
 
 
-def test_users_survive_a_killed_server(tmp_path: Path) -> None:
+def test_users_survive_a_killed_server(users: Users, settings: Settings) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from diffusionapi.auth.users import Users; "
-        "Users(Path(sys.argv[1])).add('bob', 'hash'); os.kill(os.getpid(), 9)"
+        "import os; from diffusionapi.auth.users import Users; from diffusionapi.settings import Settings; "
+        "Users(Settings()).add('bob', 'hash'); os.kill(os.getpid(), 9)"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "users.sqlite")], check=False)
-    users = Users(tmp_path / "users.sqlite")
+    environment = clean_environment(settings.data_dir, job_store=settings.job_store)
+    subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     assert users.password("bob") == "hash"
-    users.close()
 
 
-def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:
+@of_one_machine
+def test_a_file_that_is_no_database_is_said_so(users: Users, tmp_path: Path) -> None:
     (tmp_path / "users.sqlite").write_bytes(b"something else" * 100)
     with pytest.raises(StorageUnavailable, match="users"):
-        Users(tmp_path / "users.sqlite")
+        users.password("bob")

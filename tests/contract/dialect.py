@@ -32,6 +32,7 @@ class Served(Protocol):
     """What the stories are told to: a server, or several that are one to their clients."""
 
     data_dir: Path
+    job_store: str
 
     @property
     def url(self) -> str: ...

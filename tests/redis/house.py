@@ -85,6 +85,7 @@ class House:
     def __init__(self, folder: Path, redis: RedisServer, *, workers: int, **settings: Any) -> None:
         self.data_dir = folder / "shared"
         self.data_dir.mkdir()
+        self.job_store = redis.url
         self.redis = redis
         self._folder = folder
         own: dict[str, Any] = {"job_store": redis.url, "engine": "fake"}

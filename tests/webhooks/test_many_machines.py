@@ -2,45 +2,145 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
+from diffusionapi.core.events import Finished, Started
 from diffusionapi.jobs.redis.store import RedisJobStore
-from tests.redis_server import RedisServer
+from diffusionapi.webhooks.delivery import Patience
+from tests.one_or_many import _shared_redis, redis_server
 from tests.server import wait_until
 from tests.webhooks.receiver import Receiver
 from tests.webhooks.tale import a_told_ticket
-from tests.webhooks.test_courier import ALL, blobs, open_settings, run_to_the_end, running
+from tests.webhooks.test_courier import ALL, PICTURE, QUICK, blobs, run_to_the_end, running, settled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from diffusionapi.blobs.folder import FolderBlobs
     from diffusionapi.settings import Settings
+    from diffusionapi.webhooks.courier import Courier
+    from tests.redis_server import RedisServer
 
-__all__ = ["blobs", "open_settings"]
+    Machine = Callable[..., "Courier"]
+
+__all__ = ["_shared_redis", "blobs", "redis_server"]
 
 
-def test_of_many_machines_one_tells_and_then_another(
-    open_settings: Settings, blobs: FolderBlobs, tmp_path: Path
-) -> None:
+@pytest.fixture
+def on_redis(settings: Settings, redis_server: RedisServer) -> Settings:
+    """The receivers of these tests are at private addresses."""
+    return settings.model_copy(update={"job_store": redis_server.url, "allow_private_urls": True})
+
+
+@pytest.fixture
+def store(redis_server: RedisServer) -> Iterator[RedisJobStore]:
+    """Of who submits and works."""
+    with closing(RedisJobStore(redis_server.url)) as store:
+        yield store
+
+
+@contextmanager
+def a_machine(
+    settings: Settings, server: RedisServer, blobs: FolderBlobs, patience: Patience = QUICK
+) -> Iterator[Courier]:
     with (
-        RedisServer(tmp_path / "redis") as redis,
-        closing(RedisJobStore(redis.url)) as one,
-        closing(RedisJobStore(redis.url)) as other,
-        Receiver() as receiver,
-        running(open_settings, other, blobs) as second,
+        closing(RedisJobStore(server.url)) as store,
+        running(settings, store, blobs, patience=patience) as courier,
     ):
-        with running(open_settings, one, blobs) as first:
-            told = a_told_ticket(receiver.url)
-            one.submit(told, limit=9)
-            run_to_the_end(one)
-            wait_until(lambda: receiver.paths() == ALL, 20, receiver.paths)
-            wait_until(lambda: any(len(each.log(told.id)) == len(ALL) for each in (first, second)), 10)
-            assert [] in (first.log(told.id), second.log(told.id))
-        # Whichever of them it was: the second goes on, and repeats nothing that has ended.
-        later = a_told_ticket(receiver.url)
-        one.submit(later, limit=9)
-        run_to_the_end(one)
-        wait_until(lambda: len(second.log(later.id)) == len(ALL), 20, receiver.paths)
-        assert receiver.paths() == ALL + ALL
+        yield courier
+
+
+def test_of_many_machines_one_tells_and_all_know_what_was_told(
+    on_redis: Settings, redis_server: RedisServer, store: RedisJobStore, blobs: FolderBlobs
+) -> None:
+    with Receiver() as receiver, ExitStack() as machines:
+        couriers = [machines.enter_context(a_machine(on_redis, redis_server, blobs)) for _ in range(2)]
+        ticket = a_told_ticket(receiver.url)
+        store.submit(ticket, limit=9)
+        run_to_the_end(store)
+        logs = [settled(one, ticket.id) for one in couriers]
+        assert receiver.paths() == ALL
+        assert logs[0] == logs[1]
+        assert [one.what for one in logs[0]] == ["accepted", "started", "ended"]
+
+
+def test_the_next_machine_goes_on_where_the_last_one_was(
+    on_redis: Settings, redis_server: RedisServer, store: RedisJobStore, blobs: FolderBlobs
+) -> None:
+    """Nothing acknowledged is told again, what was tried is not forgotten, what happened since is told, also
+    of jobs that came and went while nobody told."""
+    slow = Patience(timeout=10, pauses=(0.05, 30))
+    with Receiver({"/started": 500}) as receiver:
+        with a_machine(on_redis, redis_server, blobs, patience=slow) as courier:
+            first = a_told_ticket(receiver.url)
+            store.submit(first, limit=9)
+            claim = store.claim()
+            assert claim is not None
+            claim.record(Started(1, "w"))
+            wait_until(lambda: len(courier.log(first.id)) == 3, 20)
+        claim.record(Finished(PICTURE))
+        claim.release()
+        second = a_told_ticket(receiver.url)
+        store.submit(second, limit=9)
+        run_to_the_end(store)
+        with a_machine(on_redis, redis_server, blobs) as courier:
+            logs = [settled(courier, one.id) for one in (first, second)]
+        for log in logs:
+            assert [(one.what, one.attempt) for one in log] == [
+                ("accepted", 1),
+                ("started", 1),
+                ("started", 2),
+                ("started", 3),
+                ("ended", 1),
+            ]
+        assert len(receiver.received) == 10
+
+
+def test_a_killed_machine_leaves_nothing_untold_and_tells_nothing_twice_that_was_acknowledged(
+    on_redis: Settings,
+    redis_server: RedisServer,
+    store: RedisJobStore,
+    blobs: FolderBlobs,
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from diffusionapi.settings import Settings\n"
+        "from diffusionapi.jobs.open import open_store; from diffusionapi.blobs.folder import FolderBlobs\n"
+        "from diffusionapi.webhooks.courier import Courier; from tests.webhooks.tale import DIALECT, Tale\n"
+        "folder = Path(sys.argv[1])\n"
+        "settings = Settings(data_dir=folder, job_store=sys.argv[2], allow_private_urls=True)\n"
+        "store, blobs = open_store(settings), FolderBlobs(folder / 'outputs')\n"
+        "Courier(settings, store, blobs, {DIALECT: Tale()}).start(); time.sleep(60)"
+    )
+    with Receiver() as receiver:
+        tickets = [a_told_ticket(receiver.url) for _ in range(40)]
+        process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), redis_server.url])
+        try:
+            for ticket in tickets:
+                store.submit(ticket, limit=99)
+            wait_until(lambda: receiver.received, 60)
+            for _ in tickets:
+                run_to_the_end(store)
+            wait_until(lambda: len(receiver.received) > 50, 60)
+        finally:
+            process.kill()
+            process.wait()
+        with a_machine(on_redis, redis_server, blobs) as courier:
+            logged = {(ticket.id, one.number) for ticket in tickets for one in courier.log(ticket.id)}
+            assert len(receiver.received) < 120
+            killed = time.time()
+            for ticket in tickets:
+                settled(courier, ticket.id)
+            assert time.time() - killed < 20
+        told = [one.headers["webhook-id"] for one in receiver.received]
+        assert len(set(told)) == 120
+        again = {one for one in told if told.count(one) > 1}
+        assert not again & {f"{job_id}-{number}" for job_id, number in logged}
+        assert len(again) <= 32  # those that were under way

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from diffusionapi.auth.clients import Client, Clients
     from diffusionapi.blobs.named import Kept
+    from diffusionapi.records.open import Archive
     from diffusionapi.service import Service
     from diffusionapi.webhooks.courier import Courier
 
@@ -33,11 +34,12 @@ _PICTURE = re.compile(r"(\d{1,16})_(\d)_[0-9a-f]{16}\.png")
 class BacklogState:
     """Keys are derived when they are first needed, so a server that nobody asks for a token makes none."""
 
-    def __init__(self, service: Service, clients: Clients, courier: Courier) -> None:
+    def __init__(self, service: Service, clients: Clients, courier: Courier, archive: Archive) -> None:
         self.clients = clients
         self.courier = courier
         self._service = service
-        self._ids = JobIds(service.settings, "backlog jobs")
+        self._archive = archive
+        self._ids = JobIds(service.settings, "backlog jobs", archive)
         self._last_uid = 0
         service.intake.own.append(self.own)
 
@@ -71,7 +73,7 @@ class BacklogState:
 
     @cached_property
     def _tokens(self) -> Tokens:
-        return Tokens(secret_of(self._service.settings), "backlog clients")
+        return Tokens(secret_of(self._service.settings, self._archive), "backlog clients")
 
     # --- requests and their jobs ------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ async def create_blob(
 ) -> str:
     """Kept as a PNG for UPLOAD_TTL after its last use. Needs a token only with PROTECT_UPLOADS."""
     if core.settings.protect_uploads:
-        caller_of(request, state)
+        await caller_of(request, state)
     most = core.settings.max_upload_mb
     content = await blob_data.read(most * 2**20 + 1)
     if len(content) > most * 2**20:

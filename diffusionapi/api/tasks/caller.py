@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import Annotated
@@ -34,19 +35,24 @@ async def _state(request: Request) -> TaskState:
 State = Annotated[TaskState, Depends(_state)]
 
 
-def bearer(state: TaskState, token: str) -> Caller:
+async def bearer(state: TaskState, token: str) -> Caller:
     """Who holds this token; NotAuthenticated."""
-    name = state.tokens.name_in(token)
-    if name is None or not state.accounts.knows(name):
+    name = await asyncio.to_thread(_holder, state, token)
+    if name is None:
         raise NotAuthenticated
     return Caller(name, hashlib.sha256(token.encode()).hexdigest())
 
 
-def caller_of(request: Request, state: TaskState) -> Caller:
+def _holder(state: TaskState, token: str) -> str | None:
+    name = state.tokens.name_in(token)
+    return name if name is not None and state.accounts.knows(name) else None
+
+
+async def caller_of(request: Request, state: TaskState) -> Caller:
     """Who sent a request; NotAuthenticated."""
     token = token_of(request)
     if token is not None:
-        return bearer(state, token)
+        return await bearer(state, token)
     if not state.accounts.public:
         raise NotAuthenticated
     return Caller(PUBLIC, None)
@@ -58,7 +64,7 @@ async def _caller(
     _: Annotated[str | None, Security(_header)],
     __: Annotated[str | None, Security(_query)],
 ) -> Caller:
-    return caller_of(request, state)
+    return await caller_of(request, state)
 
 
 Who = Annotated[Caller, Depends(_caller)]

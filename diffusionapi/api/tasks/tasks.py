@@ -120,12 +120,11 @@ async def task_events(socket: WebSocket, encoding: str = "") -> None:
     if token is None:
         return await socket.close(1008, "Missing token")
     try:
-        caller = bearer(state, token)
+        caller = await bearer(state, token)
+        assert caller.session is not None
+        subscription = await state.feed.listen(caller.session)
     except NotAuthenticated:
         return await socket.close(1008, "Invalid token")
-    assert caller.session is not None
-    try:
-        subscription = await state.feed.listen(caller.session)
     except StorageUnavailable:
         return await socket.close(1011, "The queue cannot be reached")
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from diffusionapi.blobs.named import Kept
     from diffusionapi.core.events import Picture
     from diffusionapi.core.job import Ticket
+    from diffusionapi.records.open import Archive
     from diffusionapi.service import Service
 
 DIALECT = "v3"
@@ -36,13 +37,13 @@ _PICTURE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,2})\
 class V3State:
     """`ids` are of requests by their numbers, `training_ids` of trainings by theirs, which are words."""
 
-    def __init__(self, service: Service, keys: Keys) -> None:
+    def __init__(self, service: Service, keys: Keys, archive: Archive) -> None:
         self.keys = keys
         self.repeats = Repeats(service.settings.v3_repeats)
         self.pace = Pace()
-        self.ids = JobIds(service.settings, "v3 requests")
-        self.training_ids = JobIds(service.settings, "v3 trainings")
-        self.trainings = TrainingRecords(service.settings)
+        self.ids = JobIds(service.settings, "v3 requests", archive)
+        self.training_ids = JobIds(service.settings, "v3 trainings", archive)
+        self.trainings = TrainingRecords(service.settings, archive)
         self._service = service
         service.intake.own.append(self.own)
 

@@ -1,4 +1,4 @@
-"""Whose trainings there are: a small file beside what trainings keep to go on."""
+"""Whose trainings there are: in a small file beside what trainings keep to go on, or in the jobs' Redis."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffusionapi import files
 from diffusionapi.blobs.trainings import Trainings
-from diffusionapi.database import Database
+from diffusionapi.records.open import Archive
+from diffusionapi.records.records import Kind
 
 if TYPE_CHECKING:
     from diffusionapi.settings import Settings
@@ -18,14 +18,22 @@ if TYPE_CHECKING:
 _FILE = "trainings.sqlite"
 _LETTERS = string.ascii_letters + string.digits
 _LENGTH = 10
-_SCHEMA = """
+_TRAININGS = Kind(
+    table="trainings",
+    schema="""
 CREATE TABLE IF NOT EXISTS trainings (
     id TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
     created REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS trainings_of_owner ON trainings (owner, created);
-"""
+""",
+    what="trainings",
+    columns={"id": str, "owner": str, "created": float},
+    id="id",
+    group="owner",
+    own_folder=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +44,26 @@ class Record:
 
 
 class TrainingRecords:
-    """Opened, or made, when it is first needed."""
+    """What keeps them is opened, or made, when it is first needed."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._folder = settings.path(settings.trainings_dir)
+    def __init__(self, settings: Settings, archive: Archive | None = None) -> None:
+        place = settings.path(settings.trainings_dir) / _FILE
         self._loras = Trainings(settings)
-        self._database = Database(self._folder / _FILE, _SCHEMA, what="trainings")
+        self._records = (archive or Archive(settings)).records(_TRAININGS, place)
 
     def add(self, owner: str) -> str:
         """The id of a new training, which nobody can guess: the name of the LoRA that will come of it."""
-        files.make_folder(self._folder)
-        made = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
-        with self._database.change() as database:
-            database.execute("INSERT INTO trainings VALUES (?, ?, ?)", (made, owner, time.time()))
-        return made
+        while True:
+            made = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+            if self._records.add({"id": made, "owner": owner, "created": time.time()}):
+                return made
 
     def owns(self, owner: str, training_id: str) -> bool:
         return any(one.id == training_id for one in self.of(owner))
 
     def of(self, owner: str) -> list[Record]:
         """An owner's trainings, in the order they were added."""
-        if not (self._folder / _FILE).is_file():
-            return []
-        query = "SELECT id, created FROM trainings WHERE owner = ? ORDER BY created, id"
-        return [Record(*row) for row in self._database.look(query, owner)]
+        return [Record(row["id"], row["created"]) for row in self._records.of(owner)]
 
     def ready(self, training_id: str) -> bool:
         """Is its LoRA there?"""
@@ -68,8 +72,7 @@ class TrainingRecords:
     def remove(self, training_id: str) -> None:
         """The record, and the LoRA if there is one."""
         self._loras.remove(training_id)
-        with self._database.change() as database:
-            database.execute("DELETE FROM trainings WHERE id = ?", (training_id,))
+        self._records.remove(training_id)
 
     def close(self) -> None:
-        self._database.close()
+        self._records.close()

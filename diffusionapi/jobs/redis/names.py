@@ -22,6 +22,8 @@ dead, letters   sorted set and hash: jobs that ended in an error for crashes
 redelivered     counter: holds that were taken from the dead
 preview:{id}    the latest preview of a running job, for a while
 duty:{name}     what one process at a time does, by a token that proves it, for a while
+records, record, record-names, record-group, webhooks, secret
+                what servers know in common beside jobs: see records/redis.py, webhooks/redis_journal.py
 check, nothing  written to see whether that is possible; never there
 changes         channel: see messages.py
 """

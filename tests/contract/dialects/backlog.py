@@ -27,7 +27,7 @@ class Client(Dialect):
 
     def __init__(self, server: Served) -> None:
         super().__init__(server)
-        clients = Clients(Settings(data_dir=server.data_dir))
+        clients = Clients(Settings(data_dir=server.data_dir, job_store=server.job_store))
         made, secret = clients.make(f"contract-{uuid.uuid4()}")
         clients.close()
         body = {"token": made.token, "secret": secret}

@@ -20,7 +20,7 @@ class Client(Dialect):
 
     def __init__(self, server: Served) -> None:
         super().__init__(server)
-        keys = Keys(Settings(data_dir=server.data_dir))
+        keys = Keys(Settings(data_dir=server.data_dir, job_store=server.job_store))
         self.key = keys.make(f"contract-{uuid.uuid4()}")
         keys.close()
 

@@ -1,0 +1,1 @@
+"""What the servers of one store know in common beside jobs and pictures: users, keys, clients, trainings."""

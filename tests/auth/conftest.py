@@ -1,0 +1,7 @@
+"""All tests here hold for one machine and for many, if they do not say otherwise."""
+
+from __future__ import annotations
+
+from tests.one_or_many import _shared_redis, redis_server, settings
+
+__all__ = ["_shared_redis", "redis_server", "settings"]
