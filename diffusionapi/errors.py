@@ -27,7 +27,8 @@
     ├── BrokenModel             500  a model's file is damaged, missing, half-downloaded or of an unknown kind
     ├── PullFailed                -  a model could not be downloaded
     ├── StorageUnavailable      503  the queue or the pictures cannot be reached
-    │   └── StorageFull         507
+    │   ├── StorageFull         507
+    │   └── StorageRefused      503  … for good: somebody has to open it to us
     ├── HoldLost                  -  another worker has taken the job; the one that had it lets go
     └── EngineDied                -  the engine's process is gone; the worker answers for it
         └── EngineOutOfMemory     -  … because it had no memory left
@@ -243,6 +244,14 @@ class StorageFull(StorageUnavailable):
     status = 507
     retry_after = None
     """Nobody knows: somebody has to make room."""
+
+
+class StorageRefused(StorageUnavailable):
+    code = "storage_refused"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"Cannot use {what}: {reason}")
+        self.reason = reason
 
 
 class HoldLost(Error):

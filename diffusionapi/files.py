@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusionapi.errors import StorageFull, StorageUnavailable
+from diffusionapi.errors import StorageFull, StorageRefused, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -31,6 +32,8 @@ def storage_errors(what: str) -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno in _FULL:
             raise StorageFull(f"No space left for {what}; free some and try again") from error
+        if error.errno in _REFUSED:
+            raise StorageRefused(what, reason) from error
         raise StorageUnavailable(f"Cannot use {what}: {reason}") from error
 
 

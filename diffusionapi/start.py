@@ -69,6 +69,8 @@ def problems(settings: Settings) -> list[str]:
 def doubts(settings: Settings) -> list[str]:
     """What is probably a slip but keeps nothing from working."""
     found = unknown_names() + key_doubts(settings) + _redis_doubts(settings) + record_doubts(settings)
+    if settings.workers != 0:
+        found += _training_doubts(settings)
     for name in _FOLDERS_TO_READ:
         folder = settings.path(getattr(settings, name))
         if name in settings.model_fields_set and not folder.is_dir():
@@ -76,6 +78,13 @@ def doubts(settings: Settings) -> list[str]:
                 f"Setting {name.upper()}: there is no folder {folder} (yet), so nothing is found there"
             )
     return found
+
+
+def _training_doubts(settings: Settings) -> Iterator[str]:
+    """Whoever only serves and paints needs neither folder to write to."""
+    for name in ("loras_dir", "trainings_dir"):
+        if problem := _folder_problem(name.upper(), settings.path(getattr(settings, name))):
+            yield f"{problem}, so trainings end in an error here"
 
 
 def _redis_doubts(settings: Settings) -> list[str]:

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": set(),
     "core": {"errors"},
     "jobs": BASE | {"core"},
-    "blobs": BASE | {"core"},
+    "blobs": BASE | {"core", "jobs"},
     "infotext": {"errors", "core"},
     "intake": BASE | {"core", "blobs", "net"},
     "records": BASE | {"jobs"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -253,6 +254,20 @@ def test_what_keeps_a_server_from_working_is_found(
 def test_a_folder_that_has_yet_to_be_made_is_no_problem(tmp_path: Path) -> None:
     assert problems(Settings(data_dir=tmp_path, outputs_dir=tmp_path / "a/b")) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["loras_dir", "trainings_dir"])
+def test_a_folder_that_trainings_could_not_write_to_is_doubted_where_they_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and access(path, mode))
+    given = {"data_dir": tmp_path, setting: closed}
+    (doubt,) = doubts(Settings.model_validate(given))
+    assert doubt.startswith(f"Setting {setting.upper()}: {closed} cannot be written to by this user")
+    assert doubts(Settings.model_validate(given | {"workers": 0})) == []
 
 
 def test_a_folder_of_models_that_is_not_there_is_doubted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
@@ -48,17 +49,18 @@ def readyz(request: Request) -> Response:
     """
     service: Service = request.app.state.service
     workers: WorkerPool = request.app.state.workers
-    problems: dict[str, str] = {}
-    for part, check in (
-        ("queue", service.store.check),
-        ("outputs", service.blobs.check),
-        ("uploads", service.intake.uploads.check),
-        ("disk", lambda: files.check_free(_disk(service), service.settings.min_free_mb)),
-    ):
-        if said := _problem(check):
-            problems[part] = said
-    if not workers.alive:
-        problems["workers"] = "a worker is not running"
+    checks: dict[str, Callable[[], None]] = {
+        "queue": service.store.check,
+        "outputs": service.blobs.check,
+        "uploads": service.intake.uploads.check,
+        "disk": lambda: files.check_free(_disk(service), service.settings.min_free_mb),
+    }
+    # Side by side: places that are away are waited for once, not one after another.
+    with ThreadPoolExecutor(len(checks)) as pool:
+        said = zip(checks, pool.map(_problem, checks.values()), strict=True)
+        problems = {part: problem for part, problem in said if problem}
+    if workers.problem:
+        problems["workers"] = workers.problem
     return ready_json(Readiness(ok=not problems, problems=problems), 503 if problems else 200)
 
 

@@ -42,6 +42,7 @@ def _shelf(settings: Settings, folder: str, *, seconds: float) -> Shelf:
         from diffusionapi.blobs.redis import RedisShelf, connected
 
         return RedisShelf(connected(settings), folder, seconds=seconds)
-    from diffusionapi.blobs.objects import ObjectShelf, bucket
+    from diffusionapi.blobs.bucket import Bucket
+    from diffusionapi.blobs.objects import ObjectShelf
 
-    return ObjectShelf(bucket(settings), folder, links=settings.blob_links)
+    return ObjectShelf(Bucket(settings), folder, links=settings.blob_links)

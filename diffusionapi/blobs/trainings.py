@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from diffusionapi import files
+from diffusionapi.errors import StorageRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +27,17 @@ class Trainings:
         self._folder = settings.path(settings.trainings_dir)
 
     def put(self, name: str, content: bytes) -> None:
-        """Give a finished LoRA its place, whole or not at all, so that it survives a power cut."""
+        """Give a finished LoRA its place, whole or not at all, so that it survives a power cut.
+
+        StorageRefused where no LoRA can have one.
+        """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a LoRA")
-        files.make_folder(self._loras)
-        files.write(self._lora(name), content, durable=True)
+        try:
+            files.make_folder(self._loras)
+            files.write(self._lora(name), content, durable=True)
+        except StorageRefused as refusal:
+            raise StorageRefused("LORAS_DIR", refusal.reason) from refusal
 
     def has(self, name: str) -> bool:
         """Is there a LoRA of this name?"""

@@ -25,6 +25,10 @@ def device(settings: Settings) -> torch.device:
         chosen = torch.device(settings.device)
         if chosen.type == "cuda" and not torch.cuda.is_available():
             raise Misconfigured(f"Setting DEVICE: {settings.device!r}, but torch finds no CUDA device")
+        if chosen.type == "cuda" and (chosen.index or 0) >= (there := torch.cuda.device_count()):
+            raise Misconfigured(f"Setting DEVICE: {settings.device!r}, but torch finds only {there} of them")
+        if chosen.type == "mps" and not torch.backends.mps.is_available():
+            raise Misconfigured("Setting DEVICE: 'mps', but torch finds no such device")
         return chosen
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -7,6 +7,7 @@ doing then, so no child outlives a killed server.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import queue
 import signal
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffusionapi import logs
 from diffusionapi.engine.engine import ENDS
-from diffusionapi.errors import EngineDied, EngineOutOfMemory
+from diffusionapi.errors import EngineDied, EngineOutOfMemory, Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from diffusionapi.core.work import Work
     from diffusionapi.engine.engine import Engine, Happening
     from diffusionapi.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _OUT_OF_MEMORY = 77
 """Exit status of a child that ran out of memory and could say so."""
@@ -53,10 +56,19 @@ class ProcessEngine:
         self._pipe: Connection[Any, Any] = Connection(ours.detach())
         try:
             self._send((build, settings))
-            self.capacity: int = self._receive()
+            self.capacity: int = self._begun(self._receive())
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def _begun(word: int | tuple[str, str]) -> int:
+        """The child's first word: how many jobs there is room for, or why there will be no engine."""
+        if isinstance(word, int):
+            return word
+        reason, trace = word
+        log.debug("the engine was not built\n%s", trace)
+        raise EngineDied(reason)
 
     @property
     def pid(self) -> int:
@@ -117,9 +129,15 @@ def _serve(pipe: Connection[Any, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     build, settings = pipe.recv()
     logs.configure(settings.log_level, settings.log_format)
-    module, _, function = build.partition(":")
-    make: Callable[[Settings], Engine] = getattr(importlib.import_module(module), function)
-    engine = make(settings)
+    try:
+        module, _, function = build.partition(":")
+        make: Callable[[Settings], Engine] = getattr(importlib.import_module(module), function)
+        engine = make(settings)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the owner tells it
+        pipe.send((_in_a_line(error), "".join(traceback.format_exception(error))))
+        return
     pipe.send(engine.capacity)
     orders: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
     outbox: queue.SimpleQueue[list[Happening]] = queue.SimpleQueue()
@@ -137,6 +155,13 @@ def _serve(pipe: Connection[Any, Any]) -> None:
             happened = [one for one in happened if one[1].kind != "preview"]
         if happened:
             outbox.put(happened)
+
+
+def _in_a_line(error: Exception) -> str:
+    if isinstance(error, Error):
+        return error.sentence
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _tell(pipe: Connection[Any, Any], outbox: queue.SimpleQueue[list[Happening]]) -> None:

@@ -67,8 +67,8 @@ class Exporter:
         return 404, "text/plain", b"There are /metrics, /livez and /readyz.\n"
 
     def _problem(self) -> str:
-        if not self._pool.alive:
-            return "a worker is not running"
+        if problem := self._pool.problem:
+            return problem
         try:
             self._store.check()
         except Error as error:

@@ -99,3 +99,11 @@ class WorkerPool:
     @property
     def alive(self) -> bool:
         return all(worker.is_alive() for worker in self._workers)
+
+    @property
+    def problem(self) -> str:
+        """What keeps a worker from running, or every engine from living; empty when nothing does."""
+        if not self.alive:
+            return "a worker is not running"
+        problems = [worker.problem for worker in self._workers]
+        return problems[0] if problems and all(problems) else ""

@@ -42,6 +42,8 @@ class Run:
         self.cancelling = False
         self.lost = False
         """Another worker has taken the job; what is left of it here is of no interest."""
+        self.unwanted = False
+        """Its client cancelled it while what came of it waits for a place."""
         self.previewing = False
         self._seconds = rules.training_timeout if self.training else rules.job_timeout
         self._setting = "TRAINING_TIMEOUT" if self.training else "JOB_TIMEOUT"
@@ -55,14 +57,24 @@ class Run:
         self._stepped = now
         return since
 
-    def pause(self, now: float) -> None:
-        """The time since the last check does not count: nobody listened to the engine."""
+    def pause(self, now: float, *, counts: bool = False) -> None:
+        """Nobody listened to the engine since the last check; it `counts` for a training that was why."""
+        if counts and self.training:
+            self._spent += now - self._looked
         self._looked = now
+
+    @property
+    def over(self) -> bool:
+        return self._spent > self._seconds
+
+    @property
+    def limit(self) -> str:
+        return f"{self._seconds:g} seconds ({self._setting})"
 
     def check(self, now: float, *, waits: bool) -> None:
         """Overdue when its time is over. It stands still while the job `waits` for others in the engine."""
         if not waits:
             self._spent += now - self._looked
         self._looked = now
-        if self._spent > self._seconds:
-            raise Overdue(self.id, f"{self._seconds:g} seconds ({self._setting})")
+        if self.over:
+            raise Overdue(self.id, self.limit)

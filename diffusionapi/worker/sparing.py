@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from diffusionapi.errors import HoldLost, StorageUnavailable
 from diffusionapi.logs import about
+from diffusionapi.worker.insisting import Abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ class Sparing:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is HoldLost:
+        if kind in (HoldLost, Abandoned):
             self.over()
 
     def __call__(self, write: Callable[[], object]) -> Callable[[], None]:
@@ -48,7 +49,7 @@ class Sparing:
         return spared
 
     def over(self) -> None:
-        """The picture is where it belongs, or its job is another's."""
+        """The picture is where it belongs, or its job is another's, or is over without it."""
         if self._tried:
             try:
                 self._spool.drop(self._job_id)

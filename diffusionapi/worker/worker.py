@@ -36,9 +36,11 @@ from diffusionapi.worker import results
 from diffusionapi.worker.beginning import Beginner
 from diffusionapi.worker.figures import Figures
 from diffusionapi.worker.holding import Holding
+from diffusionapi.worker.insisting import Abandoned, Insisting
 from diffusionapi.worker.outage import Outage
 from diffusionapi.worker.run import Overdue, Run
 from diffusionapi.worker.sparing import Sparing
+from diffusionapi.worker.starting import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -61,7 +63,7 @@ _LOOK = 0.05
 _NAP = 0.5
 """Seconds an idle worker sleeps at most; a new job wakes it at once."""
 _RETRY = 1.0
-"""Seconds before storage that failed, or an engine that did not start, is tried again."""
+"""Seconds before storage that failed is tried again, and an engine that did not start the first time."""
 
 
 class Worker(threading.Thread):
@@ -92,6 +94,13 @@ class Worker(threading.Thread):
         self._outage = Outage(_RETRY)
         self._runs: dict[str, Run] = {}
         self._stopping = threading.Event()
+        self._starts = Starts(name, _RETRY)
+        self._insist = Insisting(_RETRY, self._stopping, self._outage, self._runs)
+
+    @property
+    def problem(self) -> str:
+        """What keeps its engine from living; empty when nothing is known."""
+        return self._starts.problem
 
     def stop(self) -> None:
         """Claim no more; give back what runs. Returns at once: `join` waits for it."""
@@ -120,15 +129,18 @@ class Worker(threading.Thread):
             try:
                 engine = self._start_engine()
             except EngineDied as death:
-                log.error("the engine did not start: %s", death.sentence)
-                self._stopping.wait(_RETRY)
+                self._stopping.wait(self._starts.failed(death.sentence))
                 continue
+            self._starts.began()
             self._holding.nothing()
+            pause = 0.0
             # It is closed before its jobs are let go: others may go on with their files at once.
             try:
                 self._drive(engine)
             except EngineDied as death:
                 engine.close()
+                if not self._runs and not self._starts.lived:
+                    pause = self._starts.failed(death.sentence)
                 self._mourn(death)
             except Exception:
                 # A defect of ours counts against the jobs it came with, or they would run for ever.
@@ -138,6 +150,7 @@ class Worker(threading.Thread):
             finally:
                 engine.close()
                 self._give_back()
+            self._stopping.wait(pause)
 
     def _drive(self, engine: Engine) -> None:
         while not self._stopping.is_set():
@@ -147,6 +160,7 @@ class Worker(threading.Thread):
                     pulse = self._store.pulse()
                     self._fill(engine)
             idle = not self._runs
+            self._starts.lives(works=not idle)
             self._enforce(engine)
             # When idle, too: it is how the death of the engine is noticed.
             for job_id, event in engine.step(0 if idle else _LOOK):
@@ -235,7 +249,10 @@ class Worker(threading.Thread):
     def _hear(self, run: Run, event: EngineEvent) -> None:
         if not run.lost:
             try:
-                self._relay(run, event)
+                try:
+                    self._relay(run, event)
+                except Abandoned as given_up:
+                    self._end(run, given_up.event)
             except HoldLost as loss:
                 self._lose(run, loss)
         if run.lost and isinstance(event, ENDS):
@@ -271,8 +288,8 @@ class Worker(threading.Thread):
         """
         picture = results.picture(run.claim.ticket, rendered, time.monotonic() - run.began)
         with Sparing(self._spool, run.id, picture, rendered.content) as spared:
-            told = self._insist(run, spared(lambda: run.claim.record(Saving(picture))))
-            if self._insist(run, spared(lambda: self._blobs.put(picture.name, rendered.content))):
+            told = self._insist.write(run, spared(lambda: run.claim.record(Saving(picture))))
+            if self._insist.keep(run, spared(lambda: self._blobs.put(picture.name, rendered.content))):
                 self._end(run, Finished(picture))
                 if told:
                     spared.over()
@@ -283,11 +300,11 @@ class Worker(threading.Thread):
         request = run.training
         assert request is not None
         trained = results.trained(request, taught, time.monotonic() - run.began)
-        if self._insist(run, lambda: self._trainings.put(request.name, taught.content)):
+        if self._insist.keep(run, lambda: self._trainings.put(request.name, taught.content)):
             self._end(run, Learned(trained))
 
     def _end(self, run: Run, event: Finished | Learned | Failed | Cancelled) -> None:
-        if not self._insist(run, lambda: run.claim.record(event)):
+        if not self._insist.write(run, lambda: run.claim.record(event)):
             self._drop(run)
             return
         self._drop(run)
@@ -348,7 +365,7 @@ class Worker(threading.Thread):
             self._part(run, partial(self._requeue, run, "given back"))
 
     def _requeue(self, run: Run, cause: Literal["crashed", "given back"]) -> None:
-        if self._insist(run, lambda: run.claim.record(Queued(cause))):
+        if self._insist.write(run, lambda: run.claim.record(Queued(cause))):
             self._figures.again(cause)
         self._drop(run)
 
@@ -376,23 +393,6 @@ class Worker(threading.Thread):
     def _let_go(self, claim: Claim) -> None:
         with suppress(HoldLost), self._outage.noted("its hold ends by itself", claim.ticket.id):
             claim.release()
-
-    def _insist(self, run: Run, write: Callable[[], object]) -> bool:
-        """Write what must not be lost, again and again while the storage refuses; False if the stop came."""
-        while True:
-            try:
-                write()
-            except StorageUnavailable as error:
-                log.warning("waiting for storage: %s", error.sentence, extra=about(run.id))
-                if self._stopping.wait(_RETRY):
-                    return False
-                # What is another's by now is not to be written at all.
-                with self._outage.noted("still waiting", run.id):
-                    run.claim.cancel_requested()
-                for one in self._runs.values():
-                    one.pause(time.monotonic())
-            else:
-                return True
 
 
 def _paints(lane: Lane) -> bool:

@@ -64,14 +64,15 @@ def shelf_and_age(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Shelf
 
 
 def _of_s3(s3: S3Server) -> tuple[Shelf, Age]:
-    from diffusionapi.blobs.objects import ObjectShelf, bucket
+    from diffusionapi.blobs.bucket import Bucket
+    from diffusionapi.blobs.objects import ObjectShelf
 
     def age(name: str, seconds: float) -> None:
         key = f"some/where/shelf/{name}"
         content, kind, _ = s3.objects[key]
         s3.objects[key] = content, kind, time.time() - seconds
 
-    return ObjectShelf(bucket(in_bucket(s3)), "shelf"), age
+    return ObjectShelf(Bucket(in_bucket(s3)), "shelf"), age
 
 
 def _of_redis(server: RedisServer) -> tuple[Shelf, Age]:
@@ -80,7 +81,7 @@ def _of_redis(server: RedisServer) -> tuple[Shelf, Age]:
     redis = connected(Settings(job_store=server.url, blobs="redis:"))
 
     def age(name: str, seconds: float) -> None:
-        assert redis.zadd("{diffusionapi}:shelf", {name: time.time() - seconds}, xx=True) == 0
+        assert redis.call("ZADD", "{diffusionapi}:shelf", "XX", time.time() - seconds, name) == 0
 
     return RedisShelf(redis, "shelf", seconds=SECONDS), age
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEY_ID, SECRET, REGION, BUCKET = "AKIATEST", "s3cret/of+tests", "eu-central-1", "pictures"
+_PIECE = 2**14
 
 
 class S3Server:
@@ -30,9 +31,15 @@ class S3Server:
         """Status and code of an error with which everything is answered, or the next `fails` requests."""
         self.fails: int | None = None
         self.requests = 0
+        self.answering = threading.Event()
+        """While it is clear, connections are taken and nothing is said, as of a process that is stopped."""
+        self.answering.set()
+        self.pace = 0.0
+        """Seconds that the line takes for each 16 KiB of an object, to and fro."""
         handler = type("Handler", (_Handler,), {"bucket": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that went away
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -41,6 +48,7 @@ class S3Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.answering.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -60,14 +68,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for start in range(0, len(body), _PIECE):
+                time.sleep(self.bucket.pace)
+                self.wfile.write(body[start : start + _PIECE])
+
+    def _body(self) -> bytes:
+        pieces = [b""]
+        left = int(self.headers.get("Content-Length", 0))
+        while left:
+            time.sleep(self.bucket.pace)
+            pieces.append(self.rfile.read(min(_PIECE, left)))
+            left -= len(pieces[-1])
+        return b"".join(pieces)
 
     def _refuse(self, status: int, code: str) -> None:
         self._answer(status, f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode())
 
     def _handle(self) -> None:
+        self.bucket.answering.wait()
         self.bucket.requests += 1
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self._body()
         if self.bucket.failing is not None and self.bucket.fails != 0:
             if self.bucket.fails is not None:
                 self.bucket.fails -= 1

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from diffusionapi.blobs.trainings import Trainings
+from diffusionapi.errors import StorageFull, StorageRefused, StorageUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +67,27 @@ def test_a_name_reaches_nothing_outside_of_the_folders(
     with pytest.raises(ValueError, match="no name"):
         trainings.put(name, b"x")
     assert not loras.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [
+        (errno.EROFS, StorageRefused, "Cannot use LORAS_DIR: Read-only file system"),
+        (errno.EACCES, StorageRefused, "Cannot use LORAS_DIR: Permission denied"),
+        (errno.ENOSPC, StorageFull, "No space left"),
+        (errno.ESTALE, StorageUnavailable, "Cannot use loras/a-dog.safetensors: Stale"),
+    ],
+)
+def test_a_folder_that_is_closed_to_us_is_told_from_one_that_is_full_or_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], said: str
+) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    with pytest.raises(StorageUnavailable, match=said) as raised:
+        Trainings(settings).put("a-dog", b"x")
+    assert type(raised.value) is kind
 
 
 def test_without_a_folder_nothing_is_kept(settings: Settings) -> None:

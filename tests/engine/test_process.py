@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+import torch
 from PIL import Image
 
 from diffusionapi.blobs.folder import FolderUploads
@@ -162,6 +163,16 @@ def test_no_child_outlives_a_killed_owner_even_when_it_hangs() -> None:
         wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 10)
 
 
-def test_an_engine_that_cannot_be_built_is_a_death_with_a_story(settings: Settings) -> None:
-    with pytest.raises(EngineDied, match="ended with status 1"):
+def test_an_engine_that_cannot_be_built_is_a_death_that_says_why_and_shows_no_trace(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(EngineDied, match=r"^AttributeError: .*'no_such_function'$"):
         ProcessEngine("diffusionapi.engine.build:no_such_function", settings)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_said_by_its_setting(settings: Settings) -> None:
+    with pytest.raises(EngineDied, match=r"^Setting DEVICE: 'cuda:0', but torch finds no CUDA device$"):
+        ProcessEngine(BUILD, settings.model_copy(update={"engine": "diffusers", "device": "cuda:0"}))

@@ -27,6 +27,7 @@ class Pool:
     def __init__(self) -> None:
         self.figures = Figures()
         self.alive = True
+        self.problem = ""
 
 
 @pytest.fixture
@@ -69,7 +70,10 @@ def test_it_is_ready_while_its_threads_live_and_jobs_can_be_reached(
         patch.setattr(MemoryJobStore, "check", away)
         assert ask(exporter, "/readyz") == (503, "Redis cannot be reached\n")
         assert ask(exporter, "/livez")[0] == 200
-    pool.alive = False
+    pool.problem = "the engine does not start: there is no device"
+    assert ask(exporter, "/readyz") == (503, f"{pool.problem}\n")
+    assert ask(exporter, "/livez") == (200, "ok\n")
+    pool.alive, pool.problem = False, "a worker is not running"
     assert ask(exporter, "/livez") == ask(exporter, "/readyz") == (503, "a worker is not running\n")
     assert ask(exporter, "/elsewhere")[0] == 404
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,6 +184,43 @@ def test_an_engine_that_does_not_start_is_tried_again(house: House, monkeypatch:
     house.work(start=start)
     house.wait_for(job_id, JobState.DONE)
     assert house.store.progress(job_id).attempts == 1
+
+
+def test_an_engine_that_never_starts_is_said_once_and_tried_ever_less_often(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("diffusionapi.worker.worker._RETRY", 0.01)
+    tries: list[float] = []
+
+    def start() -> Engine:
+        tries.append(time.monotonic())
+        if len(tries) < 6:
+            raise EngineDied("no device")
+        return FakeEngine(house.props, capacity=1, step_seconds=0)
+
+    worker = house.work(start=start)
+    wait_until(lambda: worker.problem, 5)
+    assert worker.problem == "the engine does not start: no device"
+    wait_until(lambda: len(tries) == 6, 5)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert all(pause >= 0.01 * 2**number for number, pause in enumerate(pauses))
+    assert sum("no device" in one.getMessage() for one in caplog.records) == 1
+    house.wait_for(house.submit(), JobState.DONE)
+    assert worker.problem == ""
+
+
+def test_an_engine_that_dies_of_nothing_again_and_again_does_not_live(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusionapi.worker.worker._RETRY", 0.01)
+
+    def doomed() -> Engine:
+        engine = Scripted(house.props)
+        engine.doomed = True
+        return engine
+
+    worker = house.work(start=doomed)
+    wait_until(lambda: worker.problem == "the engine does not start: it was told to die", 5)
 
 
 def test_a_picture_that_finds_no_room_is_kept_until_there_is_some(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from diffusionapi.core.events import Learned, Started, Step
 from diffusionapi.core.job import JobState
-from diffusionapi.errors import StorageFull
+from diffusionapi.errors import StorageFull, StorageRefused
 from diffusionapi.weights import trained
 from diffusionapi.weights.lora_file import short_hash
 from tests.factories import an_upscaling
@@ -227,6 +227,61 @@ def test_a_lora_that_finds_no_room_is_kept_until_there_is_some(
     house.wait_for(job_id, JobState.DONE)
     assert len(tries) == 3
     assert house.lora().is_file()
+
+
+def test_a_lora_that_nobody_may_put_in_its_folder_ends_its_training_in_an_error(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object) -> None:
+        raise StorageRefused("LORAS_DIR", "Read-only file system")
+
+    monkeypatch.setattr(house.trainings, "put", closed)
+    job_id = house.submit_training()
+    house.work()
+    house.wait_for(job_id, JobState.FAILED)
+    failure = house.store.progress(job_id).failure
+    assert failure is not None
+    assert failure.sentence == "Cannot use LORAS_DIR: Read-only file system"
+    house.wait_for(house.submit(), JobState.DONE)
+
+
+def begin_waiting(house: House, monkeypatch: pytest.MonkeyPatch, kind: str, **rules: Any) -> str:
+    """A job whose picture, or LoRA, finds no room."""
+    tried = threading.Event()
+
+    def full(*_: object) -> None:
+        tried.set()
+        raise StorageFull("No space left")
+
+    monkeypatch.setattr("diffusionapi.worker.worker._RETRY", 0.01)
+    monkeypatch.setattr(house.trainings, "put", full)
+    monkeypatch.setattr(house.blobs, "put", full)
+    job_id = house.submit() if kind == "picture" else house.submit_training(steps=3)
+    house.work(**rules)
+    assert tried.wait(20)
+    return job_id
+
+
+@pytest.mark.parametrize("kind", ["picture", "training"])
+def test_a_job_that_waits_for_room_can_be_cancelled(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    job_id = begin_waiting(house, monkeypatch, kind, job_timeout=0.1)
+    house.store.cancel(job_id)
+    house.wait_for(job_id, JobState.CANCELLED)
+    wait_until(lambda: house.trainings.kept() == set(), 5)
+    wait_until(lambda: house.spool.find(job_id) is None, 5)
+
+
+def test_a_lora_is_not_waited_for_longer_than_its_training_may_take(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = begin_waiting(house, monkeypatch, "training", training_timeout=0.5)
+    house.wait_for(job_id, JobState.FAILED)
+    progress = house.store.progress(job_id)
+    assert progress.failure is not None
+    assert "within 0.5 seconds (TRAINING_TIMEOUT): No space left" in progress.failure.sentence
+    assert progress.attempts == 1
 
 
 @pytest.mark.parametrize("kind", ["picture", "training"])
