@@ -15,7 +15,7 @@ from diffusionapi.settings import Settings
 from diffusionapi.webhooks.signing import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from diffusionapi.auth.clients import Client
 
@@ -32,15 +32,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.sentence)
 
 
-def first(keys: Keys, clients: Clients) -> str:
-    """For the banner of a first start: a key and a client, made where there is none; else empty."""
-    lines = []
+def first(keys: Keys, clients: Clients) -> Iterator[str]:
+    """For the banner of a first start: a key and a client, each made where there is none.
+
+    A line as soon as what it tells is made, since nobody can be told again.
+    """
     if key := keys.ensure():
-        lines.append(f"  API key:  {key}; {_MORE}")
+        yield f"  API key:  {key}; {_MORE}"
     if made := clients.ensure():
         client, secret = made
-        lines.append(f"  Client:   token {client.token} secret {secret}; {_MORE} client")
-    return "\n".join(lines)
+        yield f"  Client:   token {client.token} secret {secret}; {_MORE} client"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,10 +80,11 @@ def _client_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _list(_: argparse.Namespace, settings: Settings) -> None:
     with closing(Keys(settings)) as keys:
-        _say(f"{'NAME':24} {'MADE':16} {'USED':16} PER MINUTE")
-        for key in keys.all():
-            made = "API_KEYS" if key.created is None else _day(key.created)
-            _say(f"{key.name:24} {made:16} {_day(key.used):16} {key.per_minute or '-'}")
+        known = keys.all()
+    _say(f"{'NAME':24} {'MADE':16} {'USED':16} PER MINUTE")
+    for key in known:
+        made = "API_KEYS" if key.created is None else _day(key.created)
+        _say(f"{key.name:24} {made:16} {_day(key.used):16} {key.per_minute or '-'}")
 
 
 def _make(options: argparse.Namespace, settings: Settings) -> None:
@@ -98,9 +100,10 @@ def _revoke(options: argparse.Namespace, settings: Settings) -> None:
 
 def _list_clients(_: argparse.Namespace, settings: Settings) -> None:
     with closing(Clients(settings)) as clients:
-        _say(f"{'NAME':24} {'TOKEN':32} {'MADE':16} DOMAIN")
-        for client in clients.all():
-            _say(f"{client.name:24} {client.token:32} {_day(client.created):16} {client.domain or '-'}")
+        known = clients.all()
+    _say(f"{'NAME':24} {'TOKEN':32} {'MADE':16} DOMAIN")
+    for client in known:
+        _say(f"{client.name:24} {client.token:32} {_day(client.created):16} {client.domain or '-'}")
 
 
 def _make_client(options: argparse.Namespace, settings: Settings) -> None:
@@ -115,14 +118,15 @@ def _make_client(options: argparse.Namespace, settings: Settings) -> None:
 def _show_client(options: argparse.Namespace, settings: Settings) -> None:
     with closing(Clients(settings)) as clients:
         client = _named(options.client, clients)
-        _say(f"name       {client.name}")
-        _say(f"token      {client.token}")
-        _say(f"domain     {client.domain or '-'}")
-        _say(f"notify     {client.uri_notify or '-'}")
-        _say(f"upload     {client.uri_upload or '-'}")
-        _say(f"made       {_day(client.created)}")
-        _say(f"validated  {_day(client.validated)}")
-        _say(f"signing    {shared(clients.signing_key(client.token))}")
+        signing = shared(clients.signing_key(client.token))
+    _say(f"name       {client.name}")
+    _say(f"token      {client.token}")
+    _say(f"domain     {client.domain or '-'}")
+    _say(f"notify     {client.uri_notify or '-'}")
+    _say(f"upload     {client.uri_upload or '-'}")
+    _say(f"made       {_day(client.created)}")
+    _say(f"validated  {_day(client.validated)}")
+    _say(f"signing    {signing}")
 
 
 def _revoke_client(options: argparse.Namespace, settings: Settings) -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
+import time
 from typing import Literal
 
 _SECRET_IN_QUERY = re.compile(r"(?i)((?:token|key|password|secret)=)[^&\s\"']+")
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:(?<=bearer )[\w.~+/-]+)")
 """JSON Web Tokens wherever they stand (in the path of a blob), and whatever a header bears."""
+_KEY = re.compile(r"(?:(?<![0-9A-Za-z])|(?<=%[0-9A-F]{2}))[0-9a-f]{48}(?![0-9A-Za-z])")
+"""An API key or a client's secret as we make them, wherever somebody has put it."""
 _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
 
 
@@ -21,8 +25,36 @@ def about(job_id: str) -> dict[str, str]:
 
 
 def clean(text: str) -> str:
-    """Take secrets of query strings, tokens and runs of picture data out of a line."""
-    return _LONG_BASE64.sub("[data]", _TOKEN.sub("***", _SECRET_IN_QUERY.sub(r"\1***", text)))
+    """Take secrets of query strings, tokens, keys and runs of picture data out of a line."""
+    text = _KEY.sub("***", _TOKEN.sub("***", _SECRET_IN_QUERY.sub(r"\1***", text)))
+    return _LONG_BASE64.sub("[data]", text)
+
+
+class Complaints:
+    """Which of them are news: one that comes again, before it was not heard for `quiet` seconds, goes on."""
+
+    def __init__(self, quiet: float = 60.0) -> None:
+        self._quiet = quiet
+        self._heard: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def news(self, complaint: str) -> bool:
+        with self._lock:
+            self._forget()
+            known = complaint in self._heard
+            self._heard[complaint] = time.monotonic()
+            return not known
+
+    @property
+    def over(self) -> bool:
+        """Whether none goes on."""
+        with self._lock:
+            self._forget()
+            return not self._heard
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        self._heard = {one: at for one, at in self._heard.items() if now < at + self._quiet}
 
 
 class TextFormatter(logging.Formatter):
@@ -70,11 +102,17 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(level.upper())
+    logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
     for name in ("httpx", "httpcore"):  # they write URLs of others whole, with what is secret in them
         logging.getLogger(name).setLevel(logging.WARNING)
     if level == "info":
         # A line for every poll would bury all others.
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+
+
+def _is_no_false_alarm(record: logging.LogRecord) -> bool:
+    """uvicorn says it of each handshake that is refused with an answer of ours (its pull request 3138)."""
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 class _Ours(logging.Handler):

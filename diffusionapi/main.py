@@ -69,6 +69,8 @@ _DESCRIPTION = """
 A self-hosted Stable Diffusion server. Post a request to `/txt2img`, then poll `/queue/{job_id}`
 or listen to `/queue/{job_id}/events`.
 """
+_AGAIN = 2.0
+"""Seconds until it is asked once more whether there are keys."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -149,7 +151,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
 
         if settings.print_link_with_token:
             await _print_link(app.state.tasks, settings)
-        await asyncio.to_thread(_print_first, keys, clients)
+        asked = await asyncio.to_thread(_print_first, keys, clients)
+        asking = None if asked else asyncio.create_task(_print_first_later(keys, clients))
         workers.start()
         courier.start()
         tidying = asyncio.create_task(service.keep_tidy())
@@ -158,6 +161,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], object]:
                 yield
         finally:
             stop()
+            if asking is not None:
+                asking.cancel()
             await tidying
             await asyncio.to_thread(workers.join)
             await asyncio.to_thread(courier.join)
@@ -190,13 +195,24 @@ async def _print_link(tasks: TaskState, settings: Settings) -> None:
         log.warning("no link with a token was made: %s", error.sentence)
 
 
-def _print_first(keys: Keys, clients: Clients) -> None:
-    """Not a log line: those never hold keys. A server that cannot keep keys does all else."""
+def _print_first(keys: Keys, clients: Clients, unasked: int = logging.WARNING) -> bool:
+    """Not log lines: those never hold keys. False when it cannot be known whether there are keys already,
+    which is told at the level `unasked`; a server that cannot keep keys does all else."""
     try:
-        if lines := first(keys, clients):
-            print(lines, flush=True)  # noqa: T201
+        for line in first(keys, clients):
+            print(line, flush=True)  # noqa: T201
     except Error as error:
-        log.warning("no first key was made: %s", error.sentence)
+        log.log(unasked, "no first key was made yet; trying until one can be: %s", error.sentence)
+        return False
+    return True
+
+
+async def _print_first_later(keys: Keys, clients: Clients) -> None:
+    """As soon as it can be asked whether there are any."""
+    while True:
+        await asyncio.sleep(_AGAIN)
+        if await asyncio.to_thread(_print_first, keys, clients, logging.DEBUG):
+            return
 
 
 @contextmanager

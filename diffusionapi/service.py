@@ -1,27 +1,30 @@
 """The verbs every dialect shares: submit, look, watch, wait, cancel, forget, load.
 
-Store calls that write run in threads, so that a slow disk never holds up the polls of others.
+Store calls that write run in threads, so that a slow disk never holds up the polls of others. Those that read
+do when the store is elsewhere: a file is read in less time than a thread takes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, overload
+from functools import partial
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, overload
 
 from diffusionapi.blobs.trainings import Trainings
 from diffusionapi.core.events import Numbered, Preview, Queued
 from diffusionapi.core.job import JobState, Progress, Ticket
 from diffusionapi.core.work import TrainingRequest, mode_of
 from diffusionapi.errors import DamagedJob, Error, StorageUnavailable, UnknownJob, UnknownPicture
-from diffusionapi.logs import about
+from diffusionapi.logs import Complaints, about
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from diffusionapi.blobs.store import Blobs
     from diffusionapi.catalog.catalog import Catalog
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _LOOK = 0.04
 """Seconds between two looks of a watcher at its job."""
 _WANT = 1.0
@@ -41,6 +47,8 @@ _LOOK_AT_LINE = 1.0
 _LOOK_AGAIN = 1.0
 """Seconds until a watcher looks again when the store was away."""
 _SWEEP = 60.0
+_ASKING = 32
+"""Questions that may be under way to a store elsewhere."""
 _REMEMBERED = 10_000
 """Jobs of which it is remembered by which dialect they came and what they are, so that a poll reads one file
 and not two, and a list of them none."""
@@ -82,7 +90,22 @@ class Service:
         self.passing: set[str] = set()
         """Dialects whose pictures go with their jobs; others' stay until the operator removes them."""
         self._closing = asyncio.Event()
-        self._label_of = lru_cache(maxsize=_REMEMBERED)(lambda job_id: _label(store.ticket(job_id)))
+        self._labels: dict[str, _Label] = {}
+        self._labelling = threading.Lock()
+        self._asking = ThreadPoolExecutor(_ASKING, "store")
+        self._complaints = Complaints()
+
+    async def ask(self, question: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """What the store has to say; while it is asked elsewhere, others are answered."""
+        if not self.store.distant:
+            return question(*given, **named)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._asking, partial(question, *given, **named))
+
+    def complain(self, error: StorageUnavailable) -> None:
+        """Have it in the log that requests are refused for this reason: once, and not for each of them."""
+        level = logging.ERROR if self._complaints.news(error.sentence) else logging.DEBUG
+        log.log(level, "requests are refused: %s", error.sentence)
 
     async def submit(self, ticket: Ticket, key: IdempotencyKey | None = None) -> str:
         """Accept a job; its id, or that of the earlier job the key belongs to."""
@@ -103,15 +126,33 @@ class Service:
         """Whether a job came by this dialect: others do not know it. UnknownJob when nobody does.
 
         One whose ticket cannot be read is everybody's; nothing can come of it but the news that it failed.
+        It asks the store, and so is not for the event loop, which has `belongs`.
         """
         try:
             return self._label_of(job_id).dialect == dialect
         except DamagedJob:
             return True
 
-    def look(self, job_id: str) -> Progress:
-        """How far a job is. Reads a small file at most, so it may run on the event loop."""
-        return self.store.progress(job_id)
+    async def belongs(self, job_id: str, dialect: str) -> bool:
+        """The same as `of_dialect`."""
+        if job_id in self._labels:
+            return self.of_dialect(job_id, dialect)
+        return await self.ask(self.of_dialect, job_id, dialect)
+
+    def _label_of(self, job_id: str) -> _Label:
+        label = self._labels.get(job_id)
+        if label is None:
+            label = _label(self.store.ticket(job_id))
+            with self._labelling:
+                while len(self._labels) >= _REMEMBERED:
+                    del self._labels[next(iter(self._labels))]
+                self._labels[job_id] = label
+        return label
+
+    async def look(self, job_id: str) -> Progress:
+        """How far a job is."""
+        known = self.store.at_hand(job_id)
+        return known if known is not None else await self.ask(self.store.progress, job_id)
 
     async def ticket(self, job_id: str) -> Ticket:
         return await asyncio.to_thread(self.store.ticket, job_id)
@@ -161,19 +202,26 @@ class Service:
     async def wait(self, job_id: str, timeout: float) -> Progress:
         """The progress of a job when it has ended, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        progress = self.look(job_id)
+        progress = await self.look(job_id)
         while not progress.state.ended and time.monotonic() < deadline and not self._closing.is_set():
             await asyncio.sleep(_LOOK)
-            progress = self.look(job_id)
+            progress = await self.look(job_id)
         return progress
 
-    def want_preview(self, job_id: str) -> None:
+    async def want_preview(self, job_id: str) -> None:
         """Have previews made of a job for the next few seconds; to be said again and again."""
-        self.store.previews.want(job_id)
+        await self.ask(self.store.previews.want, job_id)
 
-    def preview(self, job_id: str) -> Preview | None:
+    async def preview(self, job_id: str) -> Preview | None:
         """What the picture of a running job looks like now, if anybody wanted to know."""
-        return self.store.previews.latest(job_id)
+        previews = self.store.previews
+        if previews.at_hand(job_id):
+            return previews.latest(job_id)
+        return await self.ask(previews.latest, job_id)
+
+    async def drop_preview(self, job_id: str) -> None:
+        """Nobody is to see it any more."""
+        await self.ask(self.store.previews.drop, job_id)
 
     @overload
     def watch(
@@ -211,11 +259,11 @@ class Service:
         """How far a job is, and what of it a watcher has not been told."""
         if seen.previews and time.monotonic() >= seen.next_want:
             seen.next_want = time.monotonic() + _WANT
-            self.want_preview(job_id)
+            await self.want_preview(job_id)
         progress = await self._progress_or_epitaph(job_id)
         news: list[Numbered | Preview] = []
         if seen.previews and progress.state is JobState.RUNNING:
-            preview = self.preview(job_id)
+            preview = await self.preview(job_id)
             if preview is not None and preview != seen.preview:
                 seen.preview = preview
                 news.append(preview)
@@ -230,7 +278,7 @@ class Service:
     async def _progress_or_epitaph(self, job_id: str) -> Progress:
         """Another client may have fetched the end of a job, and so removed it, while this one watched."""
         try:
-            return self.look(job_id)
+            return await self.look(job_id)
         except UnknownJob:
             epitaph = await asyncio.to_thread(self.store.epitaph, job_id)
             if epitaph is None:

@@ -94,9 +94,11 @@ def test_the_first_start_shows_a_key_and_a_client_and_no_later_one_does(tmp_path
         (key,) = re.findall(r"^  API key:  (\w+);", server.log(), re.MULTILINE)
         ((token, secret),) = re.findall(r"^  Client:   token (\w+) secret (\w+);", server.log(), re.MULTILINE)
         server.get(f"/generate?token={key}")
+        server.get(f"/api/v3/{key}")
         server.stop()
         server.start()
         assert server.log().count(key) == 1, "a line of the log has it, too"
+        assert "/api/v3/***" in server.log()
         assert server.log().count("API key:") == 1
         assert server.log().count(secret) == 1
     settings = Settings(data_dir=tmp_path)

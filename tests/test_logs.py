@@ -5,6 +5,7 @@ import logging
 import sys
 
 from diffusionapi import logs
+from diffusionapi.auth.keys import new_secret
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -47,6 +48,15 @@ def test_tokens_are_never_written_wherever_they_stand() -> None:
         line = logs.TextFormatter().format(record(message))
         assert "c2lnbmF0dXJl" not in line
         assert "***" in line
+
+
+def test_keys_as_we_make_them_are_never_written_wherever_they_stand() -> None:
+    key = new_secret()
+    for place in (f"POST /api/v3/{key} 404", f"/fetch/phone%3A{key}", f"?k={key}&x=1", f"wrong key: {key}."):
+        line = logs.TextFormatter().format(record(place))
+        assert line.endswith(place.replace(key, "***"))
+    for other in (f"{key}0", f"{key[1:]}", f"g{key}"):
+        assert logs.TextFormatter().format(record(other)).endswith(other)
 
 
 def test_a_failure_is_logged_with_its_story() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -119,6 +120,39 @@ def test_who_begins_to_watch_when_the_store_goes_away_is_told_all_when_it_is_bac
     monkeypatch.setattr(service.store, "position", unsteady)
     assert asyncio.run(first(job_id)) == Queued(position=1)
     assert not away
+
+
+def test_who_waits_for_a_store_elsewhere_keeps_nobody_else_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, progress = threading.Event(), service.store.progress
+
+    def slow(job_id: str) -> Progress:
+        assert answers.wait(5)
+        return progress(job_id)
+
+    monkeypatch.setattr(MemoryJobStore, "distant", True)
+    monkeypatch.setattr(service.store, "progress", slow)
+
+    async def story() -> None:
+        job_id = await service.submit(a_ticket())
+        asked = [asyncio.create_task(service.look(job_id)) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        assert not any(one.done() for one in asked)
+        answers.set()
+        assert {one.state for one in await asyncio.gather(*asked)} == {JobState.QUEUED}
+
+    asyncio.run(story())
+
+
+def test_what_is_at_hand_is_not_asked(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(_: str) -> Progress:
+        raise AssertionError("the store was asked")
+
+    job_id = asyncio.run(service.submit(a_ticket()))
+    monkeypatch.setattr(service.store, "at_hand", service.store.progress)
+    monkeypatch.setattr(service.store, "progress", asked)
+    assert asyncio.run(service.look(job_id)).state is JobState.QUEUED
 
 
 def test_a_watcher_that_wants_previews_is_given_each_new_one(service: Service) -> None:

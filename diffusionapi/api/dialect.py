@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from diffusionapi.api.heads import routes_of, told_by_get
 from diffusionapi.api.validation import as_refusal
-from diffusionapi.errors import BadJson, Error
+from diffusionapi.errors import BadJson, Error, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -89,6 +89,9 @@ def dialect_router(
                         bounded = _bounded(request, self)
                         request = await read(bounded) if read else _called_json(bounded, self)
                     return await handle(request)
+                except StorageUnavailable as error:
+                    request.app.state.service.complain(error)
+                    return face(error)
                 except Exception as error:  # noqa: BLE001 - every failure gets the dialect's face
                     return face(as_error(error))
 
@@ -98,10 +101,10 @@ def dialect_router(
 
 
 def as_error(error: Exception) -> Error:
-    """Any failure as one of ours."""
+    """Any failure as one of ours. Those of the storage come by the hundred, and are told once, elsewhere."""
     match error:
         case Error():
-            if error.status >= 500:
+            if error.status >= 500 and not isinstance(error, StorageUnavailable):
                 log.error("%s", error.sentence)
             return error
         case RequestValidationError():

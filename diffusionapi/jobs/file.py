@@ -251,7 +251,7 @@ class FileJobStore(JobStore):
         if after is None:
             return self._index.newest(), []
         new = self._index.added(after=after)
-        return (new[-1][0] if new else after), [job_id for _, job_id in new]
+        return (new[-1][0] if new else min(after, self._index.newest())), [job_id for _, job_id in new]
 
     def ended(self, *, before: float) -> list[str]:
         return self._index.ended(before=before)

@@ -45,6 +45,10 @@ class Previews(ABC):
     def latest(self, job_id: str) -> Preview | None:
         """The one that was put last."""
 
+    def at_hand(self, job_id: str) -> bool:  # noqa: ARG002 - what is near is read
+        """Whether `latest` knows without asking anybody."""
+        return True
+
     @abstractmethod
     def drop(self, job_id: str) -> None:
         """The job's attempt is over: nothing is shown of it any more."""

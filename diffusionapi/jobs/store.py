@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from diffusionapi.jobs import census
 
@@ -114,6 +114,8 @@ class Duty(Protocol):
 class JobStore(ABC):
     """What the service and the workers ask of a store. Errors are those of `diffusionapi.errors`."""
 
+    distant: ClassVar[bool] = False
+    """Whether to ask it may take a while, so that nobody else should have to wait meanwhile."""
     previews: Previews
     """They reach as far as the jobs do."""
 
@@ -135,6 +137,10 @@ class JobStore(ABC):
     @abstractmethod
     def progress(self, job_id: str) -> Progress:
         """How far a job is; UnknownJob. One small read: polls call it a thousand times a second."""
+
+    def at_hand(self, job_id: str) -> Progress | None:  # noqa: ARG002 - what is near is read
+        """What `progress` would say, if that is known here without asking anybody."""
+        return None
 
     @abstractmethod
     def ticket(self, job_id: str) -> Ticket:
@@ -193,7 +199,8 @@ class JobStore(ABC):
     def accepted(self, after: int | None) -> tuple[int, list[str]]:
         """The number of the newest job, by any process, and the jobs past number `after`, in their order.
 
-        With None no jobs: it is where a watcher begins. Some of them may be gone already.
+        With None no jobs: it is where a watcher begins. Some of them may be gone already. Numbers rise; one
+        below `after` says that the store has lost what it had, and whoever remembers a place goes on from it.
         """
 
     @abstractmethod

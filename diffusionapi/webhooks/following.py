@@ -63,8 +63,7 @@ class Following:
                 self._add(self._store.ticket(job_id))
         if reached is not None and reached <= newest:
             self._add_all(self._store.accepted(reached)[1])
-        for ticket in self._store.living():
-            self._add(ticket)
+        self._add_living()
         self._journal.let_go(set(self._journal.following()).difference(self._jobs))
         self._write(newest)
 
@@ -97,6 +96,8 @@ class Following:
     def _take_in(self) -> None:
         newest, new = self._store.accepted(self._reached)
         self._add_all(new)
+        if newest < self._reached:  # the store has lost what it had, and what is there may be newer
+            self._add_living()
         if self._unwritten:
             self._write(newest)
         self._reached = newest
@@ -110,6 +111,10 @@ class Following:
         for job_id in job_ids:
             with suppress(UnknownJob, DamagedJob):
                 self._add(self._store.ticket(job_id))
+
+    def _add_living(self) -> None:
+        for ticket in self._store.living():
+            self._add(ticket)
 
     def _add(self, ticket: Ticket) -> None:
         if ticket.dialect in self._outgoing and ticket.id not in self._jobs:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from diffusionapi.errors import StorageFull, StorageUnavailable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx2 as httpx
+    from starlette.types import Receive, Scope, Send
 
     from diffusionapi.settings import Settings
 
@@ -57,6 +59,7 @@ def away(error: type[StorageUnavailable] = StorageUnavailable) -> Iterator[None]
             "position",
             "listing",
             "cancel",
+            "accepted",
         ):
             patch.setattr(MemoryJobStore, name, refuse)
         yield
@@ -91,6 +94,33 @@ def test_of_the_task_api(speaker: TestClient) -> None:
         check(speaker.get(f"/task/{task}"))
         check(speaker.delete(f"/task/{task}"))
         check(speaker.get("/txt2img?prompt=x"))
+
+
+def test_of_the_socket_of_tasks(speaker: TestClient) -> None:
+    """Not by the 403 of a wrong token, which would have a client throw its own away."""
+    path = f"/events?token={speaker.post('/token/all').json()['access_token']}"
+    with away():
+        with pytest.raises(WebSocketDenialResponse) as refused, speaker.websocket_connect(path):
+            pass
+        check(refused.value)
+        with pytest.raises(WebSocketDisconnect) as wrong, speaker.websocket_connect("/events?token=x"):
+            pass
+        assert wrong.value.code == 1008
+    with speaker.websocket_connect(path) as socket:
+        speaker.post(path.replace("/events", "/task"), json={"prompt": "x"})
+        assert "pending" in socket.receive_text()
+
+
+def test_of_the_socket_of_tasks_on_a_server_that_knows_one_refusal_only(speaker: TestClient) -> None:
+    path = f"/events?token={speaker.post('/token/all').json()['access_token']}"
+
+    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+        await speaker.app({**scope, "extensions": {}}, receive, send)
+
+    with away(), TestClient(plain).websocket_connect(path) as socket:
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+        assert (closed.value.code, closed.value.reason) == (1013, SENTENCE)
 
 
 def test_of_the_backlog_api(speaker: TestClient) -> None:
@@ -129,3 +159,27 @@ def test_nobody_knows_when_a_full_disk_has_room_again(speaker: TestClient) -> No
         answer = speaker.post("/txt2img", json={"prompt": "x"})
     assert answer.status_code == 507
     assert "Retry-After" not in answer.headers
+
+
+def test_requests_that_are_refused_are_told_once(
+    speaker: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with away():
+        for _ in range(5):
+            check(speaker.get("/queue"))
+            check(speaker.get("/txt2img?prompt=x"))
+    told = [one for one in caplog.records if one.levelname == "ERROR" and SENTENCE in one.getMessage()]
+    assert len(told) == 1
+
+
+def test_a_socket_whose_job_is_lost_is_closed_without_a_trace(
+    speaker: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(MemoryJobStore, "position", MemoryJobStore.forget)
+    monkeypatch.setattr(MemoryJobStore, "epitaph", lambda *_: None)
+    with speaker.websocket_connect("/generate", headers={"Authorization": f"Bearer {KEY}"}) as socket:
+        socket.send_json({"prompt": "x"})
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert closed.value.code == 1011
+    assert not any(one.exc_info for one in caplog.records)

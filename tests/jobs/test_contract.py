@@ -456,6 +456,12 @@ def test_a_watcher_learns_of_the_jobs_that_were_accepted_since_it_looked(store: 
     assert store.accepted(number)[1] == more
 
 
+def test_who_remembers_a_place_that_was_lost_is_told_where_the_store_is(store: JobStore) -> None:
+    submit(store, 2)
+    newest, _ = store.accepted(None)
+    assert store.accepted(newest + 7) == (newest, [])
+
+
 def test_a_job_that_was_forgotten_gives_its_number_to_no_other(store: JobStore) -> None:
     (first,) = submit(store)
     newest, _ = store.accepted(None)

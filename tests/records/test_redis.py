@@ -139,6 +139,18 @@ def test_the_command_line_makes_keys_there(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", [["list"], ["client", "list"], ["client", "show", "shop"]])
+def test_the_command_line_prints_nothing_but_what_went_wrong_while_redis_is_away(
+    verb: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("JOB_STORE", f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(SystemExit, match="Redis cannot be reached"):
+        command.main(verb)
+    assert capsys.readouterr().out == ""
+
+
 def test_files_in_which_nobody_looks_any_more_are_told_of(tmp_path: Path) -> None:
     before = Settings(data_dir=tmp_path)
     with closing(Keys(before)) as keys:
@@ -157,6 +169,27 @@ def test_a_server_starts_while_redis_is_away_and_says_what_it_could_not_make(
     away = {"job_store": f"redis://127.0.0.1:{free_port()}/0", "print_link_with_token": True, "workers": 0}
     with TestClient(create_app(settings.model_copy(update=away))) as client:
         assert client.get("/hello").status_code == 200
-    assert "no first key was made" in caplog.text
+    assert caplog.text.count("no first key was made") == 1
     assert "no link with a token was made" in caplog.text
     assert "token" not in capsys.readouterr().out
+
+
+@of_one_machine
+def test_a_first_key_and_client_are_made_and_shown_once_when_redis_is_there(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("diffusionapi.main._AGAIN", 0.05)
+    redis, said = RedisServer(tmp_path / "redis"), [""]
+
+    def told() -> str:
+        said[0] += capsys.readouterr().out
+        return said[0]
+
+    app = create_app(settings.model_copy(update={"job_store": redis.url, "workers": 0}))
+    with TestClient(app), redis:
+        wait_until(lambda: "Client:" in told(), 10, told)
+        key = told().partition("API key:")[2].split(";")[0].strip()
+        with closing(Keys(Settings(job_store=redis.url))) as keys:
+            assert keys.check(key).name == "first"
+        with TestClient(app):
+            assert told().count("API key:") == told().count("Client:") == 1

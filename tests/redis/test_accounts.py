@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from diffusionapi.jobs.redis.store import RedisJobStore
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx2 as httpx
+    from websockets.sync.client import ClientConnection
 
     from tests.redis_server import RedisServer
 
@@ -277,12 +278,37 @@ def test_without_redis_nobody_is_let_in_or_refused_and_all_are_told_to_come_agai
                 assert answer.status_code == (200 if v3_speaks else 503), answer.text
                 assert "Invalid Api Key" not in answer.text
             assert stream_closed_with(server, key) == 1013
+            began = time.monotonic()
+            with pytest.raises(InvalidStatus) as refused, events_of(server, token):
+                pass
+            assert time.monotonic() - began < ANSWERED
+            answer_of_socket = refused.value.response
+            assert (answer_of_socket.status_code, answer_of_socket.headers["Retry-After"]) == (503, "2")
     finally:
         redis_server.start() if how == "kill" else redis_server.thaw()
     for server in machines.servers:
         wait_until(lambda at=server: log_in(at, name, "right").status_code == 200, 10, machines.log)
         wait_until(lambda at=server: is_let_in(at, token) and opens(at, key), 10, machines.log)
+        wait_until(lambda at=server: hears_of_its_tasks(at, token), 10, machines.log)
     assert "Traceback" not in machines.log()
+    assert "handshake" not in machines.log()
+
+
+def events_of(server: Server, token: str) -> ClientConnection:
+    return connect(f"{server.url.replace('http', 'ws', 1)}/events?token={token}")
+
+
+def hears_of_its_tasks(server: Server, token: str) -> bool:
+    """Its own, at once; False when it is not let in yet."""
+    try:
+        events = events_of(server, token)
+    except InvalidStatus as refused:
+        assert refused.response.status_code == 503
+        return False
+    with events:
+        headers, body = {"Authorization": f"Bearer {token}"}, {"prompt": "x", "width": 64, "height": 64}
+        task = WEB.post(f"{server.url}/task", json=body, headers=headers).json()
+        return task in str(events.recv(timeout=10))
 
 
 def stream_closed_with(server: Server, key: str) -> int:

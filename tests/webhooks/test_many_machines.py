@@ -103,6 +103,22 @@ def test_the_next_machine_goes_on_where_the_last_one_was(
         assert len(receiver.received) == 10
 
 
+def test_jobs_that_come_after_redis_lost_all_it_had_are_told_of(
+    on_redis: Settings, redis_server: RedisServer, store: RedisJobStore, blobs: FolderBlobs
+) -> None:
+    with Receiver() as receiver, a_machine(on_redis, redis_server, blobs) as courier:
+        for _ in range(3):
+            ticket = a_told_ticket(receiver.url)
+            store.submit(ticket, limit=9)
+            run_to_the_end(store)
+            settled(courier, ticket.id)
+        redis_server.flush()
+        ticket = a_told_ticket(receiver.url)
+        store.submit(ticket, limit=9)
+        run_to_the_end(store)
+        wait_until(lambda: receiver.paths()[9:] == ALL, 20)
+
+
 def test_a_killed_machine_leaves_nothing_untold_and_tells_nothing_twice_that_was_acknowledged(
     on_redis: Settings,
     redis_server: RedisServer,

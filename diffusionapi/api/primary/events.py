@@ -23,6 +23,7 @@ from diffusionapi.core.events import (
 
 if TYPE_CHECKING:
     from diffusionapi.core.events import Event, Picture, Preview, Trained
+    from diffusionapi.errors import UnknownJob
 
 
 class Links(Protocol):
@@ -44,6 +45,13 @@ def shown(job_id: str, preview: Preview) -> ServerSentEvent:
     told = {"step": preview.step, "steps": preview.steps, "width": preview.width, "height": preview.height}
     image = base64.b64encode(preview.content).decode()
     return ServerSentEvent(event="preview", data={"job_id": job_id, **told, "image": image})
+
+
+def lost(job_id: str, unknown: UnknownJob) -> ServerSentEvent:
+    """The end of a feed whose job is not known any more. Without an id: it is no event of the job's."""
+    return ServerSentEvent(
+        event="failed", data={"job_id": job_id, "code": unknown.code, "error": unknown.sentence}
+    )
 
 
 def _fields(event: Event, links: Links) -> tuple[str, dict[str, Any]]:

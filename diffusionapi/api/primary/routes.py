@@ -27,7 +27,7 @@ from diffusionapi.api.primary import (
     training,
     translate,
 )
-from diffusionapi.api.primary.events import render, shown
+from diffusionapi.api.primary.events import lost, render, shown
 from diffusionapi.api.primary.face import BAD_PARAMETER, NO_JOB, NO_STORAGE, face, failures
 from diffusionapi.core.events import Picture, Preview, Trained
 from diffusionapi.core.job import JobState
@@ -42,7 +42,7 @@ _JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 async def _job_id(core: Core, job_id: Annotated[str, Path(description="As `POST /txt2img` gave it")]) -> str:
     if not _JOB_ID.fullmatch(job_id):
         raise UnknownJob(job_id[:100])
-    if not core.of_dialect(job_id, translate.DIALECT):
+    if not await core.belongs(job_id, translate.DIALECT):
         raise UnknownJob(job_id)
     return job_id
 
@@ -103,10 +103,10 @@ async def queue_status(
     """Once the answer with the picture (or the LoRA's name, or the failure) was delivered, the job is
     forgotten."""
     if preview:
-        core.want_preview(job_id)
-    progress = await core.wait(job_id, wait) if wait else core.look(job_id)
+        await core.want_preview(job_id)
+    progress = await core.wait(job_id, wait) if wait else await core.look(job_id)
     if not progress.state.ended and preview:
-        return ready_json(telling.previewed(job_id, progress, core.preview(job_id)))
+        return ready_json(telling.previewed(job_id, progress, await core.preview(job_id)))
     if not progress.state.ended:
         return ready_json(telling.status(job_id, progress))
     if progress.state is JobState.DONE and progress.picture is not None:
@@ -124,7 +124,7 @@ async def queue_status(
 @router.head("/queue/{job_id}", include_in_schema=False)
 async def queue_head(core: Core, job_id: JobId) -> Response:
     """Is there such a job? Uses up nothing."""
-    core.look(job_id)
+    await core.look(job_id)
     return Response(media_type="application/json")
 
 
@@ -164,7 +164,7 @@ def _lora_file(core: Service, made: Trained) -> str:
 
 async def _known_job(core: Core, job_id: JobId) -> str:
     """Refuse an unknown job while the answer can still be a 404."""
-    core.look(job_id)
+    await core.look(job_id)
     return job_id
 
 
@@ -190,8 +190,11 @@ async def job_events(
     after = (
         int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 19 else 0
     )
-    async for one in core.watch(job_id, after, previews=preview):
-        yield shown(job_id, one) if isinstance(one, Preview) else render(job_id, one, _Links(core, base))
+    try:
+        async for one in core.watch(job_id, after, previews=preview):
+            yield shown(job_id, one) if isinstance(one, Preview) else render(job_id, one, _Links(core, base))
+    except UnknownJob as unknown:  # it was fetched long ago, or the queue has lost it
+        yield lost(job_id, unknown)
 
 
 @router.head("/queue/{job_id}/events", include_in_schema=False)

@@ -37,11 +37,11 @@ class Drawing:
         """QueueFull."""
         # Said before anybody can have begun, so that the first step has a preview, too.
         if self._previews:
-            self._core.want_preview(self._ticket.id)
+            await self._core.want_preview(self._ticket.id)
         try:
             await self._core.submit(self._ticket)
         except BaseException:
-            self._core.store.previews.drop(self._ticket.id)
+            await self._core.drop_preview(self._ticket.id)
             raise
 
     async def follow(self, view: View) -> None:
@@ -113,7 +113,7 @@ class Drawing:
                 if progress.picture is not None:
                     await asyncio.to_thread(core.blobs.remove, progress.picture.name)
                 await core.forget(job_id)
-                core.store.previews.drop(job_id)  # of one that never ran, no worker does
+                await core.drop_preview(job_id)  # of one that never ran, no worker does
         except UnknownJob:
             return
         except Error as error:

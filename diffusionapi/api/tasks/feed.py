@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from diffusionapi.api.tasks.events import DIALECT, Stage, stage_of
+from diffusionapi.core.events import Failed, Failure
+from diffusionapi.core.job import Progress
 from diffusionapi.errors import DamagedJob, Error, StorageUnavailable, UnknownJob
+from diffusionapi.logs import Complaints
 
 if TYPE_CHECKING:
-    from diffusionapi.core.job import Progress, Ticket
+    from diffusionapi.core.job import Ticket
     from diffusionapi.service import Service
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,7 @@ _SHARE = 10
 _KEPT = 1000
 """Events that may wait for a slow listener."""
 _NO_SESSION = ""
+_LOST = "The queue has lost the task; submit it again"
 
 
 class Told(NamedTuple):
@@ -59,6 +63,7 @@ class Feed:
         self._followed: dict[str, _Followed] = {}
         self._last: int | None = None
         self._turn = asyncio.Lock()
+        self._complaints = Complaints()
         self._rounds: asyncio.Task[None] | None = None
 
     async def listen(self, session: str) -> Subscription:
@@ -89,7 +94,8 @@ class Feed:
                 try:
                     self._tell(await asyncio.to_thread(self._round))
                 except Error as error:
-                    log.warning("the queue cannot be watched: %s", error.sentence)
+                    if self._complaints.news(error.sentence):
+                        log.warning("the queue cannot be watched: %s", error.sentence)
                 except Exception:
                     # A defect of ours: the next round may get further, and listeners would wait for ever.
                     log.exception("tasks cannot be watched")
@@ -116,9 +122,6 @@ class Feed:
                 progress = self._progress(job_id)
             except StorageUnavailable:
                 continue  # the next round sees it
-            if progress is None:
-                del self._followed[job_id]
-                continue
             reached = stage_of(progress)
             told += [Told(one.ticket, progress, Stage(stage)) for stage in range(one.told + 1, reached + 1)]
             one.told = max(one.told, reached)
@@ -136,14 +139,20 @@ class Feed:
             with suppress(UnknownJob, DamagedJob):
                 if self._service.of_dialect(job_id, DIALECT):
                     self._followed[job_id] = _Followed(store.ticket(job_id))
+        if self._last is not None and newest < self._last:
+            # The store has lost what it had; those that live and were not followed are new.
+            for ticket in store.living():
+                if ticket.dialect == DIALECT:
+                    self._followed.setdefault(ticket.id, _Followed(ticket))
         self._last = newest
 
-    def _progress(self, job_id: str) -> Progress | None:
-        """How far a task is; None when it is forgotten and nobody knows any more."""
+    def _progress(self, job_id: str) -> Progress:
+        """How far a task is; that it failed when nobody knows it any more."""
         try:
             return self._service.store.progress(job_id)
-        except UnknownJob:
-            return self._service.store.epitaph(job_id)
+        except UnknownJob as unknown:
+            known = self._service.store.epitaph(job_id)
+            return known or Progress().evolve(Failed(Failure(unknown.code, _LOST)), time.time())
 
     def _tell(self, told: list[Told]) -> None:
         for event in told:

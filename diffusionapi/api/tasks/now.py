@@ -99,7 +99,7 @@ async def _end(core: Service, request: Request, ticket: Ticket) -> Progress:
     ended = False
     try:
         while True:
-            progress = core.look(ticket.id)
+            progress = await core.look(ticket.id)
             if progress.state.ended:
                 ended = True
                 return progress

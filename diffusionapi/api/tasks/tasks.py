@@ -21,6 +21,7 @@ from diffusionapi.api.tasks.face import (
     NO_TASK,
     NO_TOKEN,
     TOO_LARGE,
+    face,
     failures,
     tasks_router,
 )
@@ -74,7 +75,7 @@ async def create_task(
 
 async def _own_task(core: Service, caller: Caller, task_id: str) -> Ticket:
     """A task of this caller, by whichever token; UnknownJob for all others."""
-    if not core.of_dialect(task_id, events.DIALECT):
+    if not await core.belongs(task_id, events.DIALECT):
         raise UnknownJob(task_id)
     ticket = await core.ticket(task_id)
     if ticket.payload["username"] != caller.name:
@@ -90,7 +91,7 @@ async def _own_task(core: Service, caller: Caller, task_id: str) -> Ticket:
 )
 async def get_task(core: Core, state: State, caller: Who, request: Request, task_id: TaskId) -> Response:
     ticket = await _own_task(core, caller, task_id)
-    progress, base = core.look(task_id), state.links.base(request)
+    progress, base = await core.look(task_id), state.links.base(request)
     response = ready_json(events.latest(ticket, progress, lambda name: state.links.url(base, name)))
     response.headers["Cache-Control"] = "no-cache, no-store"
     if progress.state is JobState.DONE:
@@ -125,8 +126,8 @@ async def task_events(socket: WebSocket, encoding: str = "") -> None:
         subscription = await state.feed.listen(caller.session)
     except NotAuthenticated:
         return await socket.close(1008, "Invalid token")
-    except StorageUnavailable:
-        return await socket.close(1011, "The queue cannot be reached")
+    except StorageUnavailable as error:
+        return await _come_again(socket, error)
     try:
         # Only now: a client that is let in hears of whatever it submits next.
         await socket.accept()
@@ -134,6 +135,15 @@ async def task_events(socket: WebSocket, encoding: str = "") -> None:
     finally:
         state.feed.leave(subscription)
     return None
+
+
+async def _come_again(socket: WebSocket, error: StorageUnavailable) -> None:
+    """Nobody could look whether the token is good, so it is not the 403 of a wrong one."""
+    socket.app.state.service.complain(error)
+    if "websocket.http.response" in socket.scope.get("extensions", {}):
+        return await socket.send_denial_response(face(error))
+    await socket.accept()  # else this server could say nothing but 403
+    return await socket.close(1013, error.sentence)
 
 
 async def _serve(socket: WebSocket, state: TaskState, subscription: Subscription, *, doubly: bool) -> None:

@@ -185,7 +185,7 @@ def _look_at(upload: str, size: tuple[int, int], model: Installed) -> Generation
 
 async def _end(core: Service, request: Request, job_id: str) -> Progress:
     """How a job ended, of which nothing is left then. Whoever hangs up takes it back."""
-    progress = core.look(job_id)
+    progress = await core.look(job_id)
     while not progress.state.ended:
         if core.closing or await request.is_disconnected():
             with suppress(JobEnded, UnknownJob):

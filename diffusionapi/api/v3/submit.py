@@ -94,7 +94,7 @@ async def _wait(core: Service, request: Request, ticket: Ticket) -> None:
     next_look_at_client = 0.0
     jobs: list[str] = list(ticket.payload["jobs"])
     while not core.closing and (now := time.monotonic()) < deadline:
-        while jobs and _over(core, jobs[0]):
+        while jobs and await _over(core, jobs[0]):
             del jobs[0]
         if not jobs:
             return
@@ -105,8 +105,8 @@ async def _wait(core: Service, request: Request, ticket: Ticket) -> None:
         await asyncio.sleep(_LOOK)
 
 
-def _over(core: Service, job_id: str) -> bool:
+async def _over(core: Service, job_id: str) -> bool:
     try:
-        return core.look(job_id).state.ended
+        return (await core.look(job_id)).state.ended
     except UnknownJob:  # it was deleted
         return True

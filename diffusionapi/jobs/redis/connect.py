@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffusionapi.errors import Misconfigured, StorageFull, StorageUnavailable
 from diffusionapi.jobs.redis.names import ROOT
+from diffusionapi.jobs.redis.refusals import Refusals
 
 try:
     from redis import Redis, exceptions
@@ -21,7 +22,7 @@ try:
     from redis.retry import Retry
 except ModuleNotFoundError as missing:
     raise Misconfigured(
-        "JOB_STORE names a Redis; install its client: pip install 'diffusionapi[redis]'"
+        "JOB_STORE names a Redis; install its client: .venv/bin/pip install -c constraints.txt -e '.[redis]'"
     ) from missing
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Connection:
         self._away = False
         self._probe: threading.Thread | None = None
         self._closed = threading.Event()
+        self._refusals = Refusals(self._closed)
 
     def call(self, *command: Any) -> Any:
         with self._answering():
@@ -101,12 +103,29 @@ class Connection:
     def _answering(self) -> Iterator[None]:
         if self._away or self._closed.is_set():
             raise StorageUnavailable(_SENTENCE)
-        with storage_errors():
+        with self.storage_errors():
             try:
                 yield
             except _AWAY as error:
                 self._lose(error)
                 raise
+
+    @contextmanager
+    def storage_errors(self) -> Iterator[None]:
+        """What Redis says when it cannot do its work, in our words."""
+        try:
+            yield
+        except exceptions.OutOfMemoryError as error:
+            raise StorageFull(
+                "The queue's Redis has no memory left; have it given more, or jobs fetched"
+            ) from error
+        except _AWAY as error:
+            raise StorageUnavailable(_SENTENCE) from error
+        except exceptions.RedisError as error:
+            self._refusals.note(error)
+            raise StorageUnavailable(
+                "The queue's Redis refuses to work now; its operator can read why"
+            ) from error
 
     def _lose(self, error: Exception) -> None:
         with self._lock:
@@ -125,24 +144,6 @@ class Connection:
                 self._away = False
                 log.warning("Redis is back after %.1f s", time.monotonic() - began)
                 return
-
-
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """What Redis says when it cannot do its work, in our words."""
-    try:
-        yield
-    except exceptions.OutOfMemoryError as error:
-        raise StorageFull(
-            "The queue's Redis has no memory left; have it given more, or jobs fetched"
-        ) from error
-    except _AWAY as error:
-        raise StorageUnavailable(_SENTENCE) from error
-    except exceptions.RedisError as error:
-        log.error("Redis refused: %s", error)
-        raise StorageUnavailable(
-            "The queue's Redis refuses to work now; its operator can read why"
-        ) from error
 
 
 def doubts(connection: Connection) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.errors import StorageUnavailable
 from diffusionapi.jobs.redis.names import key
+from diffusionapi.logs import Complaints
 
 if TYPE_CHECKING:
     from diffusionapi.jobs.redis.connect import Connection
@@ -57,6 +58,7 @@ class RedisDuty:
 
     def _renew(self, token: str, over: threading.Event) -> None:
         """Until it is given up or lost. A Redis that is away for a moment has lost nothing yet."""
+        complaints = Complaints()
         while not over.wait(_RENEW) and self.kept():
             began = time.monotonic()
             try:
@@ -65,6 +67,7 @@ class RedisDuty:
                     break
                 self._until = began + _SECONDS
             except StorageUnavailable as error:
-                log.warning("%s is not renewed: %s", self._name, error.sentence)
+                if complaints.news(error.sentence):
+                    log.warning("%s is not renewed: %s", self._name, error.sentence)
         if not over.is_set():
             self._until = 0.0

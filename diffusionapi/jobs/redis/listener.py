@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from diffusionapi.errors import StorageUnavailable
 from diffusionapi.jobs.redis import messages
-from diffusionapi.jobs.redis.connect import storage_errors
 from diffusionapi.jobs.redis.names import CHANGES
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Listener(threading.Thread):
     def run(self) -> None:
         while not self._closed.is_set():
             try:
-                with storage_errors():
+                with self._connection.storage_errors():
                     self._listen()
             except StorageUnavailable as error:
                 log.debug("not listening: %s", error.sentence)

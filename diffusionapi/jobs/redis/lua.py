@@ -97,11 +97,21 @@ local function take_post(worker, model)
     call('ZADD', key('seen'), stamp(now()), worker)
 end
 
+-- Numbers rise, also when a Redis that lost what it had counts anew: then from the time, in ms.
+local function next_number()
+    local number = call('INCR', key('number'))
+    if number > 1 then return number end
+    local began = string.format('%.0f', now() * 1000)
+    call('SET', key('number'), began)
+    call('SET', key('began'), began)
+    return began
+end
+
 local function enlist(id, lane, created, ticket, progress)
     if call('SADD', key('lanes'), lane) == 1 then
         call('XGROUP', 'CREATE', key('lane', lane), GROUP, '0', 'MKSTREAM')
     end
-    local number = call('INCR', key('number'))
+    local number = next_number()
     local entry = call('XADD', key('lane', lane), '*', 'job', id)
     call('HSET', key('job', id), 'ticket', ticket, 'progress', progress, 'state', 'queued', 'lane', lane,
         'entry', entry, 'number', number, 'since', stamp(now()), 'created', created)

@@ -10,6 +10,7 @@ waiting, running, order
 ended           sorted set: jobs that ended, by when (s, Redis' clock)
 held            set: jobs that somebody holds
 number, token   counters: of jobs, and of holds (what fences a holder that was taken for dead)
+began           where the counting of jobs began; another one when Redis has lost what it had
 grave:{id}      the last progress of a forgotten job, for a while
 key:{key}       hash: what was submitted under an idempotency key, for a while
 posts, crowd    hashes: which model a worker is on; how many are on a model

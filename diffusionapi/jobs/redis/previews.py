@@ -19,6 +19,8 @@ _MANY = 1000
 """Wishes, of which a process that only works hears all, after which it removes those that are over."""
 _SECONDS = 60
 """How long one is kept; there is a next one long before."""
+_FRESH = 1.0
+"""Seconds that what was read counts without word of a newer one. Watchers look twenty times a second."""
 
 
 class RedisPreviews(Previews):
@@ -43,11 +45,13 @@ class RedisPreviews(Previews):
         self._latest[job_id] = time.monotonic(), preview
 
     def latest(self, job_id: str) -> Preview | None:
-        """Watchers look twenty times a second: what was read counts until there is word of a newer one."""
-        read_at, preview = self._latest.get(job_id, (0.0, None))
-        if time.monotonic() > read_at + 1.0:
-            return self._read(job_id)
-        return preview
+        if self.at_hand(job_id) and (known := self._latest.get(job_id)):
+            return known[1]
+        return self._read(job_id)
+
+    def at_hand(self, job_id: str) -> bool:
+        known = self._latest.get(job_id)
+        return known is not None and time.monotonic() <= known[0] + _FRESH
 
     def drop(self, job_id: str) -> None:
         self._wanted.pop(job_id, None)

@@ -47,6 +47,7 @@ from diffusionapi.jobs.store import (
     JobStore,
     Listing,
 )
+from diffusionapi.logs import Complaints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -69,6 +70,8 @@ _STOP = 2.0
 
 
 class RedisJobStore(JobStore):
+    distant = True
+
     def __init__(self, url: str) -> None:
         """A Redis that is away is no reason to fail: everything says so until it is there."""
         process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -83,6 +86,9 @@ class RedisJobStore(JobStore):
             self._connection, self._pulse, self._mirror, self._keeper, self._claimer, previews
         )
         self._looked_over = False
+        self._began: bytes | None = None
+        """Where the counting of jobs had begun when we looked last."""
+        self._losses = Complaints()
         self._listener.hear(self._hearing.hear)
         self._keeper.start()
 
@@ -117,16 +123,19 @@ class RedisJobStore(JobStore):
         return str(about[0].decode())
 
     def progress(self, job_id: str) -> Progress:
-        if hold := self._keeper.of(job_id):
-            return hold.progress
-        if self._listener.hears and (seen := self._mirror.look(job_id)):
-            return seen
+        if (known := self.at_hand(job_id)) is not None:
+            return known
         content = self._connection.call("HGET", job(job_id), "progress")
         if content is None:
             raise UnknownJob(job_id)
         progress = codec.read_progress(content) or Progress()
         self._mirror.show(job_id, progress)
         return progress
+
+    def at_hand(self, job_id: str) -> Progress | None:
+        if hold := self._keeper.of(job_id):
+            return hold.progress
+        return self._mirror.look(job_id) if self._listener.hears else None
 
     def ticket(self, job_id: str) -> Ticket:
         content = self._connection.call("HGET", job(job_id), "ticket")
@@ -233,11 +242,20 @@ class RedisJobStore(JobStore):
                         yield codec.read_ticket(job_id, content)
 
     def accepted(self, after: int | None) -> tuple[int, list[str]]:
-        if after is None:
-            return int(self._connection.call("GET", key("number")) or 0), []
-        found = self._connection.call("ZRANGEBYSCORE", key("order"), f"({after}", "+inf", "WITHSCORES")
-        newest = int(found[-1]) if found else after
+        asked: list[tuple[object, ...]] = [("MGET", key("number"), key("began"))]
+        if after is not None:
+            asked.append(("ZRANGEBYSCORE", key("order"), f"({after}", "+inf", "WITHSCORES"))
+        (number, began), *lists = self._connection.calls(asked)
+        found = lists[0] if lists else []
+        newest = int(found[-1]) if found else int(number or 0)
+        self._miss(began, newest < (after or 0))
         return newest, [name.decode() for name in found[::2]]
+
+    def _miss(self, began: bytes | None, went_back: bool) -> None:
+        """Say that Redis has lost what it had."""
+        before, self._began = self._began, began
+        if (went_back or before not in (None, began)) and self._losses.news("lost"):
+            log.warning("Redis has lost jobs that it had; going on with those it has, and those to come")
 
     def ended(self, *, before: float) -> list[str]:
         found = self._connection.call("ZRANGEBYSCORE", key("ended"), "-inf", f"({before:.6f}")

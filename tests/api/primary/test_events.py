@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from diffusionapi.jobs.memory import MemoryJobStore
 from tests.server import WEB, Server, wait_until
 
 if TYPE_CHECKING:
@@ -126,3 +127,23 @@ def test_open_feeds_do_not_keep_the_server_from_stopping(tmp_path: Path) -> None
         assert "Traceback" not in server.log()
         server.start()
         wait_until(lambda: server.get("/queue").json()["running"], 20)
+
+
+def test_a_feed_whose_job_is_lost_ends_with_a_failure(
+    idle_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer has begun by then, and cannot be a 404 any more."""
+    job_id = idle_client.post("/txt2img", json={"prompt": "x"}).json()["job_id"]
+    position = MemoryJobStore.position
+
+    def lose(store: MemoryJobStore, asked: str) -> int | None:
+        found = position(store, asked)
+        store.forget(asked)
+        return found
+
+    monkeypatch.setattr(MemoryJobStore, "position", lose)
+    monkeypatch.setattr(MemoryJobStore, "epitaph", lambda *_: None)
+    lines = idle_client.get(f"/queue/{job_id}/events").text.splitlines()
+    assert [line for line in lines if line.startswith("event: ")] == ["event: queued", "event: failed"]
+    data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    assert data[-1] == {"job_id": job_id, "code": "unknown_job", "error": f"Job {job_id} not found"}

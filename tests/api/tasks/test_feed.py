@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffusionapi.api.tasks.events import Stage
+from diffusionapi.api.tasks.events import Stage, abort_reason
 from diffusionapi.api.tasks.feed import Feed, Subscription
 from diffusionapi.blobs.folder import FolderBlobs, FolderUploads
 from diffusionapi.catalog.catalog import Catalog
@@ -175,6 +175,66 @@ def test_storage_that_fails_for_a_while_loses_no_event(
         feed.leave(one)
 
     asyncio.run(story())
+
+
+def test_the_feed_goes_on_when_the_store_has_lost_what_it_had(service: Service) -> None:
+    """What was followed is over, and what comes is told, also when it came before anybody looked."""
+
+    async def story() -> None:
+        feed = Feed(service)
+        one = await feed.listen("s")
+        lost = [await service.submit(a_task()) for _ in range(3)]
+        assert await heard(one, 3) == [(task, Stage.PENDING) for task in lost]
+        service.store = MemoryJobStore()
+        new = await service.submit(a_task())
+        told = await heard(one, 7)
+        assert sorted(told) == sorted([*((task, stage) for task in lost for stage in (2, 3)), (new, 1)])
+        await service.cancel(new)
+        assert await heard(one, 2) == [(new, Stage.STARTED), (new, Stage.ENDED)]
+        assert await nothing_more(one)
+        feed.leave(one)
+
+    asyncio.run(story())
+
+
+def test_of_a_task_that_is_lost_it_is_told_that_it_was_aborted_and_why(service: Service) -> None:
+    async def story() -> None:
+        feed = Feed(service)
+        one = await feed.listen("s")
+        await service.submit(a_task())
+        await heard(one, 1)
+        service.store = MemoryJobStore()
+        await heard(one, 1)
+        told = await asyncio.wait_for(one.events.get(), 5)
+        assert told is not None
+        assert abort_reason(told.ticket, told.progress) == (
+            "Internal error: The queue has lost the task; submit it again"
+        )
+        feed.leave(one)
+
+    asyncio.run(story())
+
+
+def test_a_queue_that_cannot_be_watched_is_told_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = 0
+
+    def accepted(_: int | None) -> tuple[int, list[str]]:
+        nonlocal looks
+        looks += 1
+        raise StorageUnavailable("The queue cannot be reached")
+
+    async def story() -> None:
+        feed = Feed(service)
+        one = await feed.listen("s")
+        monkeypatch.setattr(service.store, "accepted", accepted)
+        while looks < 5:  # noqa: ASYNC110 - a look tells nobody
+            await asyncio.sleep(0.001)
+        feed.leave(one)
+
+    asyncio.run(asyncio.wait_for(story(), 10))
+    assert caplog.text.count("cannot be watched") == 1
 
 
 def test_listeners_are_told_when_the_server_stops(service: Service) -> None:

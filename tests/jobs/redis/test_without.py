@@ -29,4 +29,4 @@ def test_who_names_a_redis_is_told_what_to_install() -> None:
         "try: open_store(Settings(job_store='redis://localhost:1/0'))\n"
         "except Misconfigured as error: print(error.sentence)"
     )
-    assert "pip install 'diffusionapi[redis]'" in told
+    assert "pip install -c constraints.txt -e '.[redis]'" in told
