@@ -67,6 +67,8 @@ class Ticket:
     request: Work
     payload: dict[str, Any]
     notices: tuple[str, ...] = ()
+    priority: int = 0
+    """Jobs of a higher one are begun before all others."""
 
     @property
     def generation(self) -> GenerationRequest:

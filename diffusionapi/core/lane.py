@@ -9,7 +9,7 @@ from diffusionapi.core.request import GenerationRequest
 from diffusionapi.core.work import TrainingRequest, UpscaleRequest
 
 if TYPE_CHECKING:
-    from diffusionapi.core.work import Work
+    from diffusionapi.core.job import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Lane:
     """The higher goes first."""
 
 
-def lane_of(work: Work) -> Lane:
-    match work:
+def lane_of(ticket: Ticket) -> Lane:
+    match work := ticket.request:
         case GenerationRequest():
-            return Lane("generation", work.model)
+            return Lane("generation", work.model, ticket.priority)
         case UpscaleRequest():
-            return Lane("upscaling", work.upscaler)
+            return Lane("upscaling", work.upscaler, ticket.priority)
         case TrainingRequest():
-            return Lane("training", work.model)
+            return Lane("training", work.model, ticket.priority)

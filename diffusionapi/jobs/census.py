@@ -46,7 +46,7 @@ def counted(store: JobStore) -> Census:
     found: dict[Lane, list[float]] = defaultdict(list)
     for entry in listing.waiting:
         with suppress(UnknownJob, DamagedJob):  # it ended meanwhile, or nobody can tell its lane
-            found[lane_of(store.ticket(entry.job_id).request)].append(entry.created_at)
+            found[lane_of(store.ticket(entry.job_id))].append(entry.created_at)
     now = time.time()
     lanes = tuple(LaneCount(lane, len(all_), max(0.0, now - min(all_))) for lane, all_ in found.items())
     return Census(listing.waiting_total, len(listing.running), lanes)

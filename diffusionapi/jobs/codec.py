@@ -18,9 +18,18 @@ class _Keyed:
     key: IdempotencyKey | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """What of a ticket says where in the line its job belongs."""
+
+    key: IdempotencyKey | None = None
+    priority: int = 0
+
+
 _TICKET = TypeAdapter(Ticket)
 _PROGRESS = TypeAdapter(Progress)
 _KEYED = TypeAdapter(_Keyed)
+_PLACED = TypeAdapter(_Placed)
 
 
 def write_ticket(ticket: Ticket, key: IdempotencyKey | None = None) -> bytes:
@@ -30,12 +39,13 @@ def write_ticket(ticket: Ticket, key: IdempotencyKey | None = None) -> bytes:
     return content[:-1] + b"," + _KEYED.dump_json(_Keyed(key))[1:]
 
 
-def read_key(content: bytes) -> IdempotencyKey | None:
-    """The key that a ticket was submitted under."""
+def read_place(content: bytes) -> tuple[IdempotencyKey | None, int]:
+    """The key that a ticket was submitted under, and its priority."""
     try:
-        return _KEYED.validate_json(content).key
+        found = _PLACED.validate_json(content)
     except ValidationError:
-        return None
+        found = _Placed()
+    return found.key, found.priority
 
 
 def read_ticket(job_id: str, content: bytes) -> Ticket:

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(_: argparse.Namespace, store: RedisJobStore) -> None:
     for one in store.dead_letters():
-        lane = lane_of(one.ticket.request)
+        lane = lane_of(one.ticket)
         died = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.died_at))
         _say(f"{one.ticket.id}  {died}  {lane.kind} {lane.model}  {one.failure.code}: {one.failure.sentence}")
 

@@ -25,7 +25,7 @@ from diffusionapi.core.job import JobState, Progress, Ticket
 from diffusionapi.core.lane import lane_of
 from diffusionapi.errors import DamagedJob, JobEnded, JobExists, UnknownJob
 from diffusionapi.jobs import codec
-from diffusionapi.jobs.index import Index, Place, Row
+from diffusionapi.jobs.index import FIRST, Index, Place, Row
 from diffusionapi.jobs.previews import FilePreviews
 from diffusionapi.jobs.slot import Slot
 from diffusionapi.jobs.store import (
@@ -83,7 +83,7 @@ class FileJobStore(JobStore):
                 if path.exists() or not files.create(path, codec.write_ticket(one, key)):
                     raise JobExists(one.id)
                 written.append(path)
-            kept = self._index.add([(one.id, one.created_at) for one in tickets], limit=limit, key=key)
+            kept = self._index.add(tickets, limit=limit, key=key)
         finally:
             if kept != tickets[0].id:
                 for path in written:
@@ -158,7 +158,7 @@ class FileJobStore(JobStore):
         self,
         wanted: Callable[[Lane], bool] | None = None,
         *,
-        preference: Preference | None = None,  # noqa: ARG002 - first in, first out
+        preference: Preference | None = None,  # noqa: ARG002 - of one priority first in, first out
     ) -> Claim | None:
         for job_id in self._candidates():
             if wanted is not None and not self._is(wanted, job_id):
@@ -172,7 +172,7 @@ class FileJobStore(JobStore):
         """Asked without the job's lock, since a ticket never changes. To take one that cannot be read is to
         end it, which anybody may."""
         try:
-            return wanted(lane_of(self.ticket(job_id).request))
+            return wanted(lane_of(self.ticket(job_id)))
         except (UnknownJob, DamagedJob):
             return True
 
@@ -181,7 +181,7 @@ class FileJobStore(JobStore):
         for _, row in self._index.line("running", limit=_RUNNING_LISTED):
             if row.id not in self._held:
                 yield row.id
-        last = 0
+        last = FIRST
         while page := self._index.line("waiting", after=last, limit=16):
             for last, row in page:  # noqa: B007 - read by the next page
                 if row.id not in self._held:
@@ -283,8 +283,8 @@ class FileJobStore(JobStore):
             if made is not None and made <= newest:
                 content = files.read(self._progress_file(job_id))
                 progress = codec.read_progress(content) if content else None
-                key = codec.read_key(files.read(self._ticket_file(job_id)) or b"")
-                strays.append(Row(job_id, _place(progress or Progress()), made, key))
+                key, priority = codec.read_place(files.read(self._ticket_file(job_id)) or b"")
+                strays.append(Row(job_id, _place(progress or Progress()), made, key, priority))
         if strays:
             # A submit that was cut off, and made again under its key since, is one job and not two.
             for job_id in self._index.adopt(sorted(strays, key=lambda row: row.created)):

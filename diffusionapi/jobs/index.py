@@ -18,8 +18,9 @@ from diffusionapi.database import write_ahead
 from diffusionapi.errors import JobExists, KeyReused, QueueFull, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from diffusionapi.core.job import Ticket
     from diffusionapi.jobs.store import IdempotencyKey
 
 Place = Literal["waiting", "running", "ended", "gone"]
@@ -31,9 +32,11 @@ CREATE TABLE IF NOT EXISTS jobs (
     place TEXT NOT NULL,
     created REAL NOT NULL,
     changed REAL NOT NULL,
-    epitaph BLOB
+    epitaph BLOB,
+    priority INTEGER NOT NULL DEFAULT 0,
+    rank INTEGER GENERATED ALWAYS AS (seq - (priority << 40)) VIRTUAL
 );
-CREATE INDEX IF NOT EXISTS jobs_by_place ON jobs (place, seq);
+CREATE INDEX IF NOT EXISTS jobs_by_rank ON jobs (place, rank);
 CREATE INDEX IF NOT EXISTS jobs_by_change ON jobs (place, changed);
 CREATE TABLE IF NOT EXISTS tally (place TEXT PRIMARY KEY, jobs INTEGER NOT NULL);
 INSERT OR IGNORE INTO tally VALUES ('waiting', 0), ('running', 0), ('ended', 0), ('gone', 0);
@@ -52,6 +55,17 @@ CREATE TABLE IF NOT EXISTS keys (
 );
 """
 
+_RANKS = (
+    "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN rank INTEGER GENERATED ALWAYS AS (seq - (priority << 40)) VIRTUAL",
+    "DROP INDEX IF EXISTS jobs_by_place",
+)
+"""What brings up an index from before there were priorities."""
+
+_INSERT = "INSERT OR IGNORE INTO jobs (id, place, created, changed, priority) VALUES (?, ?, ?, ?, ?)"
+
+FIRST = -(2**62)
+"""Before all ranks."""
 _RETRY_AFTER = 5
 """Seconds a client is told to wait when the queue is full."""
 
@@ -62,6 +76,7 @@ class Row:
     place: Place
     created: float
     key: IdempotencyKey | None = None
+    priority: int = 0
 
 
 class Index:
@@ -99,31 +114,29 @@ class Index:
                     self._db.rollback()
                 raise _storage_error(error) from error
 
-    def add(self, jobs: list[tuple[str, float]], *, limit: int, key: IdempotencyKey | None) -> str:
-        """Put jobs (id, created) at the end of the line, all or none; the id of the first, or of the earlier
-        job when `key` was used before."""
-        first, created = jobs[0]
+    def add(self, jobs: Sequence[Ticket], *, limit: int, key: IdempotencyKey | None) -> str:
+        """Put jobs behind those of their priority, all or none; the id of the first, or of the earlier job
+        when `key` was used before."""
+        first = jobs[0]
         with self._use(write=True) as db:
             if key is not None and (earlier := self._earlier(db, key)):
                 return earlier
             self._check_room(db, len(jobs), limit)
             for one in jobs:
-                self._add(db, *one)
+                self._add(db, one)
             if key is not None:
                 db.execute(
-                    "INSERT INTO keys VALUES (?, ?, ?, ?)", (key.value, key.fingerprint, first, created)
+                    "INSERT INTO keys VALUES (?, ?, ?, ?)",
+                    (key.value, key.fingerprint, first.id, first.created_at),
                 )
-        return first
+        return first.id
 
     @staticmethod
-    def _add(db: sqlite3.Connection, job_id: str, created: float) -> None:
+    def _add(db: sqlite3.Connection, job: Ticket) -> None:
         """One is in the line already if somebody has taken in its file since it was written."""
-        db.execute(
-            "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, 'waiting', ?, ?)",
-            (job_id, created, created),
-        )
-        if db.execute("SELECT place FROM jobs WHERE id = ?", (job_id,)).fetchone()[0] == "gone":
-            raise JobExists(job_id)
+        db.execute(_INSERT, (job.id, "waiting", job.created_at, job.created_at, job.priority))
+        if db.execute("SELECT place FROM jobs WHERE id = ?", (job.id,)).fetchone()[0] == "gone":
+            raise JobExists(job.id)
 
     def precheck(self, count: int, *, limit: int, key: IdempotencyKey | None) -> str | None:
         """What `add` would refuse or answer, asked before anything is written."""
@@ -155,10 +168,7 @@ class Index:
                 if row.key is not None and not self._keep(db, row.key, row):
                     doubles.append(row.id)
                     continue
-                db.execute(
-                    "INSERT OR IGNORE INTO jobs (id, place, created, changed) VALUES (?, ?, ?, ?)",
-                    (row.id, row.place, row.created, row.created),
-                )
+                db.execute(_INSERT, (row.id, row.place, row.created, row.created, row.priority))
         return doubles
 
     @staticmethod
@@ -192,14 +202,14 @@ class Index:
             db.execute("DELETE FROM jobs WHERE place = 'gone' AND changed < ?", (gone_before,))
             db.execute("DELETE FROM keys WHERE created < ?", (keys_before,))
 
-    def line(self, place: Place, *, after: int = 0, limit: int) -> list[tuple[int, Row]]:
-        """Jobs at a place in their order, with their numbers, past number `after`."""
+    def line(self, place: Place, *, after: int = FIRST, limit: int) -> list[tuple[int, Row]]:
+        """Jobs at a place in their order, with their ranks, past rank `after`."""
         with self._use(write=False) as db:
             found = db.execute(
-                "SELECT seq, id, place, created FROM jobs WHERE place = ? AND seq > ? ORDER BY seq LIMIT ?",
+                "SELECT rank, id, created FROM jobs WHERE place = ? AND rank > ? ORDER BY rank LIMIT ?",
                 (place, after, limit),
             ).fetchall()
-        return [(seq, Row(job_id, at, created)) for seq, job_id, at, created in found]
+        return [(rank, Row(job_id, place, created)) for rank, job_id, created in found]
 
     def living(self) -> list[str]:
         """All jobs that wait or run, at one instant, so that none is missed as it moves."""
@@ -226,10 +236,10 @@ class Index:
 
     def position(self, job_id: str) -> int | None:
         with self._use(write=False) as db:
-            row = db.execute("SELECT seq, place FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            row = db.execute("SELECT rank, place FROM jobs WHERE id = ?", (job_id,)).fetchone()
             if row is None or row[1] != "waiting":
                 return None
-            before = db.execute("SELECT count(*) FROM jobs WHERE place = 'waiting' AND seq < ?", (row[0],))
+            before = db.execute("SELECT count(*) FROM jobs WHERE place = 'waiting' AND rank < ?", (row[0],))
             return int(before.fetchone()[0]) + 1
 
     def epitaph(self, job_id: str) -> bytes | None:
@@ -264,11 +274,21 @@ def _open(path: Path) -> sqlite3.Connection:
         problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise sqlite3.DatabaseError(problem)
+        _bring_up(db)
         db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _bring_up(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    columns = [row[1] for row in db.execute("PRAGMA table_xinfo(jobs)")]
+    if columns and "rank" not in columns:
+        for statement in _RANKS:
+            db.execute(statement)
+    db.execute("COMMIT")
 
 
 def _count(db: sqlite3.Connection, place: Place) -> int:

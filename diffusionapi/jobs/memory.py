@@ -46,7 +46,7 @@ class MemoryJobStore(JobStore):
     def __init__(self) -> None:
         self._jobs: dict[str, _Kept] = {}  # in the order of their submits
         self._newest = 0
-        self._waiting: dict[str, None] = {}
+        self._waiting: set[str] = set()
         self._graves: dict[str, tuple[float, Progress]] = {}
         self._keys: dict[str, tuple[float, IdempotencyKey, str]] = {}
         self._lock = threading.RLock()
@@ -75,7 +75,7 @@ class MemoryJobStore(JobStore):
             for one in tickets:
                 self._newest += 1
                 self._jobs[one.id] = _Kept(one, Progress(), self._newest)
-                self._waiting[one.id] = None
+                self._waiting.add(one.id)
             self.wake()
 
     def progress(self, job_id: str) -> Progress:
@@ -88,12 +88,12 @@ class MemoryJobStore(JobStore):
         self,
         wanted: Callable[[Lane], bool] | None = None,
         *,
-        preference: Preference | None = None,  # noqa: ARG002 - first in, first out
+        preference: Preference | None = None,  # noqa: ARG002 - of one priority first in, first out
     ) -> Claim | None:
         with self._lock:
-            for job_id in self._waiting:
+            for job_id in self._line():
                 kept = self._jobs[job_id]
-                if not kept.held and (wanted is None or wanted(lane_of(kept.ticket.request))):
+                if not kept.held and (wanted is None or wanted(lane_of(kept.ticket))):
                     kept.held = True
                     return Claim(self, kept.ticket, kept.progress, kept)
         return None
@@ -124,7 +124,7 @@ class MemoryJobStore(JobStore):
 
     def forget(self, job_id: str) -> None:
         with self._lock:
-            self._waiting.pop(job_id, None)
+            self._waiting.discard(job_id)
             if kept := self._jobs.pop(job_id, None):
                 self._graves[job_id] = (time.time(), kept.progress)
 
@@ -134,7 +134,7 @@ class MemoryJobStore(JobStore):
 
     def position(self, job_id: str) -> int | None:
         with self._lock:
-            return next((place for place, one in enumerate(self._waiting, start=1) if one == job_id), None)
+            return next((place for place, one in enumerate(self._line(), start=1) if one == job_id), None)
 
     def listing(self, limit: int) -> Listing:
         with self._lock:
@@ -145,7 +145,7 @@ class MemoryJobStore(JobStore):
             ]
             waiting = [
                 Entry(job_id, self._jobs[job_id].ticket.created_at, self._jobs[job_id].progress, place)
-                for place, job_id in enumerate(list(self._waiting)[:limit], start=1)
+                for place, job_id in enumerate(self._line()[:limit], start=1)
             ]
             return Listing(running, waiting, len(self._waiting))
 
@@ -199,14 +199,19 @@ class MemoryJobStore(JobStore):
         except KeyError:
             raise UnknownJob(job_id) from None
 
+    def _line(self) -> list[str]:
+        def rank(job_id: str) -> tuple[int, int]:
+            kept = self._jobs[job_id]
+            return -kept.ticket.priority, kept.number
+
+        return sorted(self._waiting, key=rank)
+
     def _put(self, job_id: str, progress: Progress) -> Progress:
         kept = self._jobs[job_id]
         if kept.progress.state is not progress.state:
             if progress.state is JobState.QUEUED:
-                # Back to its old place: the line is kept in the order of the submits.
-                waiting = self._waiting | {job_id: None}
-                self._waiting = {one: None for one in self._jobs if one in waiting}
+                self._waiting.add(job_id)
             else:
-                self._waiting.pop(job_id, None)
+                self._waiting.discard(job_id)
         kept.progress = progress
         return progress

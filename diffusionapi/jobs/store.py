@@ -2,8 +2,8 @@
 
 Every variant promises: at most one holder per job at any time; a hold ends when its holder lets go or dies;
 what was recorded durably survives; a read sees a whole record. Jobs of one lane are claimed first in, first
-out, and in a store of one machine all jobs are. Which lane comes next in a store that many machines share
-depends on what their workers hold (affinity.py).
+out, and in a store of one machine all jobs of one priority are. Which lane comes next in a store that many
+machines share depends on what their workers hold (affinity.py).
 
 Across machines a holder may be taken for dead and come back. Once another has its job, `save`,
 `cancel_requested` and `release` raise HoldLost and change nothing.
@@ -152,8 +152,9 @@ class JobStore(ABC):
     ) -> Claim | None:
         """Hold the first job that nobody holds, or None; the first of the lanes that are `wanted`, if given.
 
-        A store that many machines share goes by `preference`; the others stay first in, first out. What it
-        costs does not depend on how many wait, but on how many it has to pass over.
+        Higher priorities go first. Of one, a store that many machines share goes by `preference`; the others
+        stay first in, first out. What it costs does not depend on how many wait, but on how many it has to
+        pass over.
         """
 
     @abstractmethod

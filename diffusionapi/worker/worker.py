@@ -196,7 +196,7 @@ class Worker(threading.Thread):
                 self._let_go(claim)
                 continue
             run = self._runs[claim.ticket.id] = Run(claim, self._rules, time.monotonic())
-            self._figures.started(loads=self._holding.took(lane_of(claim.ticket.request)))
+            self._figures.started(loads=self._holding.took(lane_of(claim.ticket)))
             try:
                 engine.admit(run.id, claim.ticket.request)
             except EngineDied:

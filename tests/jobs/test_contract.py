@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,6 +133,20 @@ def test_jobs_are_claimed_first_in_first_out(store: JobStore) -> None:
     claimed = [start(store).ticket.id for _ in submitted]
     assert claimed == submitted
     assert store.claim() is None
+
+
+def test_of_what_waits_the_highest_priority_goes_first(store: JobStore) -> None:
+    names = [store.submit(replace(a_ticket(), priority=one), limit=100) for one in (0, -5, 10, 0, 10)]
+    line = [names[number] for number in (2, 4, 0, 3, 1)]
+    assert [entry.job_id for entry in store.listing(10).waiting] == line
+    assert [store.position(one) for one in line] == [1, 2, 3, 4, 5]
+    claim = start(store)
+    assert (claim.ticket.id, claim.ticket.priority) == (line[0], 10)
+    claim.record(Started(1, "w"))
+    claim.record(Queued("given back"))
+    claim.release()
+    assert store.position(line[0]) == 1  # back to its place
+    assert [start(store).ticket.id for _ in line] == line
 
 
 def test_a_job_has_one_holder(store: JobStore) -> None:

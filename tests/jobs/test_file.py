@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -205,6 +208,32 @@ def test_a_lost_index_is_made_anew_in_the_old_order(store: FileJobStore, folder:
     assert [entry.job_id for entry in again.listing(10).waiting] == submitted[1:]
     assert again.progress(submitted[0]).state is JobState.DONE
     assert again.sweep(ended_before=time.time() + 1) == 1
+    again.close()
+
+
+def test_a_lost_index_is_made_anew_with_the_priorities(store: FileJobStore, folder: Path) -> None:
+    late = store.submit(replace(a_ticket(), priority=-1), limit=100)
+    early = store.submit(replace(a_ticket(), priority=1), limit=100)
+    store.close()
+    for one in folder.glob("index.sqlite*"):
+        one.unlink()
+    again = FileJobStore(folder)
+    assert [entry.job_id for entry in again.listing(10).waiting] == [early, late]
+    again.close()
+
+
+def test_an_index_of_before_there_were_priorities_is_brought_up(store: FileJobStore, folder: Path) -> None:
+    first, second = (store.submit(a_ticket(), limit=100) for _ in range(2))
+    store.close()
+    with closing(sqlite3.connect(folder / "index.sqlite")) as index:
+        index.executescript(
+            "DROP INDEX jobs_by_rank; ALTER TABLE jobs DROP COLUMN rank;"
+            "ALTER TABLE jobs DROP COLUMN priority;"
+            "CREATE INDEX jobs_by_place ON jobs (place, seq);"
+        )
+    again = FileJobStore(folder)
+    urgent = again.submit(replace(a_ticket(), priority=1), limit=100)
+    assert [entry.job_id for entry in again.listing(10).waiting] == [urgent, first, second]
     again.close()
 
 

@@ -42,6 +42,6 @@ async def upscale(
     enlarging.check(size, asked.scale, core.settings.max_side, "scale")
     work = UpscaleRequest(upload, asked.upscaler, asked.scale, asked.faces, body.fileType, body.jpeg_quality)
     payload = body.model_dump() | {"image": upload, "upscaler": body.upscaler or asked.upscaler}
-    ticket = Ticket(str(uuid.uuid4()), translate.DIALECT, time.time(), work, payload)
+    ticket = Ticket(str(uuid.uuid4()), translate.DIALECT, time.time(), work, payload, priority=body.priority)
     named = await asyncio.to_thread(key_of, idempotency_key, body)
     return Txt2ImgResponse(job_id=await core.submit(ticket, named), status="queued")

@@ -28,6 +28,13 @@ def _not_blank(value: object) -> object:
 
 Side = Annotated[int, Field(ge=8, le=16384), BeforeValidator(no_bool)]
 Prompt = Annotated[str, BeforeValidator(_not_blank)]
+Priority = Annotated[
+    int,
+    Field(
+        ge=-10, le=10, description="The higher goes first of what waits; the server's clients share the line"
+    ),
+    BeforeValidator(no_bool),
+]
 MAX_SEED = 2**32 - 1
 
 
@@ -177,6 +184,7 @@ class Txt2ImgRequest(RequestModel):
         description="A safety checker looks at the picture, and this becomes of what it objects to; "
         "default: black, and the operator's SAFETY says whether it looks",
     )
+    priority: Priority = 0
 
 
 TXT2IMG_EXAMPLE: dict[str, Any] = {

@@ -57,7 +57,8 @@ async def training(
         "size": work.size,
     }
     job_id = str(uuid.uuid5(_NAMES, fold(body.name)))
-    ticket = Ticket(job_id, DIALECT, time.time(), work, payload, tuple(_notices(body, work)))
+    notices = tuple(_notices(body, work))
+    ticket = Ticket(job_id, DIALECT, time.time(), work, payload, notices, body.priority)
     named = await asyncio.to_thread(key_of, idempotency_key, body)
     try:
         job_id = await core.submit(ticket, named)

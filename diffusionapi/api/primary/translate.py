@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DIALECT = "primary"
 
-_ONLY_IF_CHOSEN = ("controls", "self_attention", "tiling", "translate")
+_ONLY_IF_CHOSEN = ("controls", "self_attention", "tiling", "translate", "priority")
 """Fields that the payload has only where somebody chose: clients know it without them."""
 
 
@@ -154,7 +154,7 @@ def ticket(
     notices = chosen.notices + (beginning.notices if beginning else ())
     kept: dict[str, Any] = {"width": width, "height": height} | (beginning.named if beginning else {})
     payload = _payload(body, chosen, kept | {"controls": control.shown(chosen.nets, controls)})
-    return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload, notices)
+    return Ticket(str(uuid.uuid4()), DIALECT, time.time(), request, payload, notices, body.priority)
 
 
 def size(asked: Sized, largest: int, within: str = "") -> tuple[int, int]:

@@ -9,12 +9,13 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
 from diffusionapi.api.primary.img2img_schemas import SUN_OVER_A_HILL, THE_SUN, GivenPicture
-from diffusionapi.api.primary.schemas import MAX_SEED, PICTURE, Encoded, Prompt, UpscaleConfig
+from diffusionapi.api.primary.schemas import MAX_SEED, PICTURE, Encoded, Priority, Prompt, UpscaleConfig
 from diffusionapi.api.teaching import RANK, RATE
 
 
 class EnlargeRequest(UpscaleConfig, Encoded, GivenPicture):
     image: str = Field(min_length=1, description=f"The picture that is made larger, {PICTURE}")
+    priority: Priority = 0
 
 
 _NAME = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_.-]*$")
@@ -82,6 +83,7 @@ class LearnRequest(RequestModel):
     seed: Annotated[int, Field(ge=-1, le=MAX_SEED), BeforeValidator(no_bool)] | None = Field(
         None, description="The same seed gives the same LoRA on a CPU; -1 or none draws one"
     )
+    priority: Priority = 0
 
 
 class Learning(BaseModel):

@@ -62,7 +62,7 @@ def replay(connection: Connection, job_id: str) -> None:
     done = connection.run(
         scripts.REPLAY,
         job_id,
-        write_lane(lane_of(ticket.request)),
+        write_lane(lane_of(ticket)),
         repr(ticket.created_at),
         codec.write_ticket(ticket),
         codec.write_progress(progress),

@@ -48,11 +48,14 @@ local function ring(lane, count)
     tell(unpack(words))
 end
 
+-- Its place among all that wait.
+local function rank(lane, number) return number - tonumber(string.match(lane, '^[^:]*')) * 2 ^ 40 end
+
 -- Where a job is counted, by its state.
-local function place(id, number, state)
+local function place(id, lane, number, state)
     call('ZREM', key('waiting'), id)
     call('ZREM', key('running'), id)
-    if state == 'queued' then call('ZADD', key('waiting'), number, id)
+    if state == 'queued' then call('ZADD', key('waiting'), rank(lane, number), id)
     elseif state == 'running' then call('ZADD', key('running'), number, id)
     else call('ZADD', key('ended'), stamp(now()), id) end
 end
@@ -116,7 +119,7 @@ local function enlist(id, lane, created, ticket, progress)
     call('HSET', key('job', id), 'ticket', ticket, 'progress', progress, 'state', 'queued', 'lane', lane,
         'entry', entry, 'number', number, 'since', stamp(now()), 'created', created)
     call('ZADD', key('order'), number, id)
-    call('ZADD', key('waiting'), number, id)
+    call('ZADD', key('waiting'), rank(lane, number), id)
     call('ZADD', key('line', lane), number, id)
 end
 

@@ -5,8 +5,8 @@ job:{id}        hash: ticket, progress, state, lane, entry, number, since, creat
 lane:{lane}     stream: one entry a job that has not ended; the consumer group `workers` has what is held
 line:{lane}     sorted set: jobs of the lane that may be claimed, by number
 lanes           set: lanes that have a stream
-waiting, running, order
-                sorted sets: jobs in these states, and all jobs, by number
+waiting         sorted set: jobs that wait, by priority and number
+running, order  sorted sets: jobs that run, and all jobs, by number
 ended           sorted set: jobs that ended, by when (s, Redis' clock)
 held            set: jobs that somebody holds
 number, token   counters: of jobs, and of holds (what fences a holder that was taken for dead)

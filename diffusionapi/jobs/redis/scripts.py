@@ -121,7 +121,7 @@ end
 call('HSET', key('job', id), 'progress', ARGV[3])
 if job.state ~= ARGV[4] then
     call('HSET', key('job', id), 'state', ARGV[4])
-    place(id, job.number, ARGV[4])
+    place(id, job.lane, job.number, ARGV[4])
     if ARGV[4] ~= 'queued' and ARGV[4] ~= 'running' then
         call('HDEL', key('job', id), 'token', 'worker', 'cancel')
         call('HSET', key('job', id), 'last', ARGV[2])
@@ -170,7 +170,7 @@ end
 if job.progress ~= ARGV[2] then return 'changed' end
 call('HSET', key('job', id), 'progress', ARGV[3], 'state', 'cancelled')
 settle(id, job.lane, job.entry)
-place(id, job.number, 'cancelled')
+place(id, job.lane, job.number, 'cancelled')
 tell('moved', id, ARGV[4])
 return 'ended'
 """,

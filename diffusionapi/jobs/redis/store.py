@@ -109,7 +109,7 @@ class RedisJobStore(JobStore):
             codec.write_progress(Progress()),
         ]
         for one in tickets:
-            lane = write_lane(lane_of(one.request))
+            lane = write_lane(lane_of(one))
             arguments += [one.id, lane, repr(one.created_at), codec.write_ticket(one)]
         answer, *about = self._connection.run(scripts.SUBMIT, *arguments)
         match answer.decode():

@@ -99,9 +99,10 @@ def test_what_is_asked_for_is_in_the_job(
 
 def test_the_payload_has_the_new_fields_only_where_somebody_chose(furnished: TestClient) -> None:
     plain = ticket(furnished).payload
-    assert set(plain) & {"controls", "self_attention", "tiling", "vae", "upscale", "translate"} == set()
+    new = {"controls", "self_attention", "tiling", "vae", "upscale", "translate", "priority"}
+    assert set(plain) & new == set()
     chosen = ticket(
-        furnished, self_attention=0.5, tiling="both", vae="Sharp", upscale=2, translate=True
+        furnished, self_attention=0.5, tiling="both", vae="Sharp", upscale=2, translate=True, priority=-2
     ).payload
     assert {name: chosen[name] for name in chosen if name not in plain} == {
         "self_attention": 0.5,
@@ -109,6 +110,7 @@ def test_the_payload_has_the_new_fields_only_where_somebody_chose(furnished: Tes
         "vae": "Sharp",
         "upscale": {"scale": 2.0, "upscaler": "RealESRGAN_x4", "faces": False},
         "translate": True,
+        "priority": -2,
     }
 
 
@@ -237,6 +239,8 @@ def test_what_was_translated_is_told(client: TestClient, tmp_path: Path) -> None
             "no side may be longer than 8192",
         ),
         ({"translate": True, "prompt": "ein rotes Fahrrad vor einer alten Mauer"}, "prompt", "German"),
+        ({"priority": 11}, "priority", "less than or equal to 10"),
+        ({"priority": "high"}, "priority", "must be a whole number"),
         ({"translate": "perhaps"}, "translate", "must be true or false"),
         ({"blanking": "white"}, "blanking", "must be 'black', 'blurred', 'pixelated' or 'text'"),
         ({"blanking": "black"}, "blanking", "no safety checker is installed"),

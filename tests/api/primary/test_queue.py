@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from diffusionapi.api.primary.work_schemas import ENLARGE_EXAMPLE, LEARN_EXAMPLE
 from diffusionapi.core.job import JobState
 from tests.api.primary.seed_example import REQUEST, install_its_names
 from tests.api.primary.test_img2img import MASK, PICTURE
@@ -34,6 +35,15 @@ def submit(client: TestClient, **body: Any) -> str:
 def last_answer(client: TestClient, job_id: str) -> dict[str, Any]:
     answer: dict[str, Any] = client.get(f"/queue/{job_id}", params={"wait": 30}).json()
     return answer
+
+
+def test_jobs_of_a_higher_priority_wait_before_the_others(idle_client: TestClient) -> None:
+    first, last, urgent = (submit(idle_client, priority=one) for one in (0, -1, 2))
+    larger = idle_client.post("/upscale", json=ENLARGE_EXAMPLE | {"priority": 1}).json()["job_id"]
+    learnt = idle_client.post("/training", json=LEARN_EXAMPLE | {"priority": -10}).json()["job_id"]
+    line = [urgent, larger, first, last, learnt]
+    waiting = idle_client.get("/queue").json()["waiting"]
+    assert [(one["job_id"], one["position"]) for one in waiting] == list(zip(line, range(1, 6), strict=True))
 
 
 def test_a_waiting_job_has_the_six_documented_keys(idle_client: TestClient) -> None:

@@ -98,6 +98,7 @@ def test_the_payload_says_what_was_left_open_and_holds_no_picture(client: TestCl
         "size": 512,
         "batch_size": 1,
         "seed": 7,
+        "priority": 0,
     }
 
 

@@ -48,6 +48,7 @@ def test_the_final_answer_has_no_seed_and_no_sampling(shared_client: TestClient)
     assert payload == {
         "fileType": "png",
         "jpeg_quality": 85,
+        "priority": 0,
         "scale": 2.0,
         "upscaler": "Lanczos",
         "faces": False,
