@@ -48,8 +48,8 @@ local function ring(lane, count)
     tell(unpack(words))
 end
 
--- Its place among all that wait.
-local function rank(lane, number) return number - tonumber(string.match(lane, '^[^:]*')) * 2 ^ 40 end
+-- Its place among all that wait: numbers, which may be times in ms, are below 2 ^ 44.
+local function rank(lane, number) return number - tonumber(string.match(lane, '^[^:]*')) * 2 ^ 44 end
 
 -- Where a job is counted, by its state.
 local function place(id, lane, number, state)
