@@ -41,8 +41,8 @@ class Hearing:
             "moved": self._moved,
             "cancel": self._cancel,
             "gone": lambda message: self.gone(message.job_id),
-            "want": lambda message: previews.hear_want(message.job_id),
-            "shown": lambda message: previews.hear_shown(message.job_id),
+            "want": lambda message: previews.hear_want(*message.names),
+            "shown": lambda message: previews.hear_shown(*message.names),
         }
 
     def hear(self, message: Message) -> None:

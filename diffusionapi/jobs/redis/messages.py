@@ -5,8 +5,8 @@ taken {id}              somebody holds a job now
 moved {id} {number}     a job's progress has come to this event
 cancel {id}             the holder of a job is asked to stop
 gone {id}               a job was forgotten
-want {id}               somebody watches a job and wants previews
-shown {id}              there is another preview
+want {id} {by}          somebody watches a job and wants previews; who says so need not hear it
+shown {id} {by}         there is another preview; the same
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,14 +27,16 @@ _FRESH = 1.0
 class RedisPreviews(Previews):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._own = uuid.uuid4().hex[:8]
+        """What our words are known by: when they come back to us, the job may be over."""
         self._wanted: dict[str, float] = {}
         """By job until when somebody wants them, anywhere."""
         self._latest: dict[str, tuple[float, Preview | None]] = {}
         """What was read here, and when."""
 
     def want(self, job_id: str) -> None:
-        self.hear_want(job_id)
-        self._send("PUBLISH", CHANGES, f"want {job_id}")
+        self._note_want(job_id)
+        self._send("PUBLISH", CHANGES, f"want {job_id} {self._own}")
 
     def wanted(self, job_id: str) -> bool:
         said = self._wanted.get(job_id)
@@ -41,7 +44,7 @@ class RedisPreviews(Previews):
 
     def put(self, job_id: str, preview: Preview) -> None:
         self._send("SET", key("preview", job_id), printed(preview), "EX", _SECONDS)
-        self._send("PUBLISH", CHANGES, f"shown {job_id}")
+        self._send("PUBLISH", CHANGES, f"shown {job_id} {self._own}")
         self._latest[job_id] = time.monotonic(), preview
 
     def latest(self, job_id: str) -> Preview | None:
@@ -68,14 +71,18 @@ class RedisPreviews(Previews):
 
     # --- what the listener hears ------------------------------------------------------------------------
 
-    def hear_want(self, job_id: str) -> None:
+    def hear_want(self, job_id: str, by: str = "") -> None:
+        if by != self._own:
+            self._note_want(job_id)
+
+    def hear_shown(self, job_id: str, by: str = "") -> None:
+        if by != self._own and job_id in self._latest:
+            self._read(job_id)
+
+    def _note_want(self, job_id: str) -> None:
         if len(self._wanted) >= _MANY:
             self.sweep()
         self._wanted[job_id] = time.monotonic()
-
-    def hear_shown(self, job_id: str) -> None:
-        if job_id in self._latest:
-            self._read(job_id)
 
     def _read(self, job_id: str) -> Preview | None:
         with suppress(StorageUnavailable, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,6 +132,19 @@ def test_previews_are_wanted_and_shown_across_processes(opened: Opened) -> None:
     wait_until(lambda: api.previews.latest(job_id) == PREVIEW, 0.5)
     worker.previews.drop(job_id)
     wait_until(lambda: api.previews.latest(job_id) is None, 5)
+
+
+def test_own_words_about_previews_that_come_back_late_bring_nothing_back(opened: Opened) -> None:
+    one, other = opened(), opened()
+    names = [str(uuid.uuid4()) for _ in range(200)]
+    for name in names:
+        one.previews.want(name)
+        one.previews.put(name, PREVIEW)
+        one.previews.drop(name)
+    one.previews.want("last")
+    wait_until(lambda: other.previews.wanted("last"), 5)
+    time.sleep(0.1)
+    assert not any(one.previews.wanted(name) for name in names)
 
 
 # --- progress -----------------------------------------------------------------------------------------------
