@@ -26,10 +26,12 @@ QUICK = ("engine/fake/", "engine/test_process.py", "weights/test_lora_kind.py")
 LONG = (
     *("redis/", "crash/", "training/", "picturebook/test_training.py", "picturebook/test_xl.py"),
     *("engine/test_autoencoder.py", "engine/test_benchmark.py", "engine/test_without_values.py"),
-    *("engine/models/test_offload.py", "engine/upscalers/test_torchvision_shim.py"),
-    *("api/backlog/test_callbacks.py", "docs/test_generated_client.py"),
+    *("engine/models/test_cache.py", "engine/models/test_offload.py", "engine/control/test_holds.py"),
+    *("engine/previews/test_previewer.py", "engine/upscalers/test_torchvision_shim.py", "engine/training/"),
+    *("api/backlog/test_callbacks.py", "api/stream/test_clients.py", "webhooks/test_courier.py"),
+    *("docs/test_generated_client.py", "docs/test_swagger.py", "engine/test_process.py"),
 )
-"""A third of the time of all tests, for what seldom changes."""
+"""Half the time of all tests, for what seldom changes."""
 LONGEST = ("training/test_recipe.py", "crash/test_kills.py", "redis/", "docs/")
 """What begins first, so that where files run side by side none of these is left over in the end."""
 

@@ -157,7 +157,6 @@ def test_the_docs_show_every_operation_without_a_network(visit: Visit) -> None:
     assert (visit.outside, visit.failed, visit.errors) == ([], [], [])
 
 
-@pytest.mark.long
 @pytest.mark.timeout(360)
 def test_every_operation_of_the_docs_unfolds_without_an_error(visit: Visit) -> None:
     """A page at a time: with all of them on one, the browser takes seconds for each click."""

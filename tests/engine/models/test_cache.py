@@ -142,7 +142,6 @@ def test_models_that_leave_a_device_wait_on_the_host(
     assert len(loads.paths) == 3
 
 
-@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("dtype", "turns"), [(torch.bfloat16, 30), (torch.float32, 18)])
