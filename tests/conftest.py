@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from diffusionapi.main import create_app
 from diffusionapi.settings import PROJECT, Settings
 from tests.factories import settings_in
+from tests.redis_server import RedisServer
 from tests.server import Server
 
 if TYPE_CHECKING:
@@ -111,6 +112,19 @@ def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same with steps of 50 ms, slow enough to be watched."""
     with Server(tmp_path_factory.mktemp("slow-server"), fake_step_seconds=0.05) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_shared_redis: RedisServer) -> RedisServer:
+    """An empty one."""
+    _shared_redis.flush()
+    return _shared_redis
 
 
 # --- miniature models, made once per session: tests that change one make or copy their own ---------------

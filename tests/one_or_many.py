@@ -6,30 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.redis_server import RedisServer
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from diffusionapi.settings import Settings
+    from tests.redis_server import RedisServer
 
 
-__all__ = ["_shared_redis", "of_one_machine", "redis_server", "settings"]
+__all__ = ["of_one_machine", "settings"]
 
 of_one_machine = pytest.mark.parametrize("settings", ["files"], indirect=True)
 """For a test that is about files."""
-
-
-@pytest.fixture(scope="session")
-def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def redis_server(_shared_redis: RedisServer) -> RedisServer:
-    _shared_redis.flush()
-    return _shared_redis
 
 
 @pytest.fixture(params=["files", "redis"])

@@ -11,29 +11,17 @@ import pytest
 from diffusionapi.blobs.folder import FolderShelf
 from diffusionapi.settings import Settings
 from tests.blobs.s3_server import BUCKET, KEY_ID, REGION, SECRET, S3Server
-from tests.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from diffusionapi.blobs.shelf import Shelf
+    from tests.redis_server import RedisServer
 
     Age = Callable[[str, float], None]
 
 SECONDS = 30 * 86400
-
-
-@pytest.fixture(scope="session")
-def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def redis_server(_redis: RedisServer) -> RedisServer:
-    _redis.flush()
-    return _redis
 
 
 @pytest.fixture

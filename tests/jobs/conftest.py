@@ -1,4 +1,4 @@
-"""A redis-server for the tests of stores, and a store in it that is empty."""
+"""A store in an empty Redis."""
 
 from __future__ import annotations
 
@@ -14,19 +14,12 @@ if TYPE_CHECKING:
     from diffusionapi.jobs.redis.store import RedisJobStore
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
 @pytest.fixture
 def redis_store(request: pytest.FixtureRequest) -> Iterator[RedisJobStore]:
     require_redis_server()
     from diffusionapi.jobs.redis.store import RedisJobStore
 
     server: RedisServer = request.getfixturevalue("redis_server")
-    server.flush()
     store = RedisJobStore(server.url)
     yield store
     store.close()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.one_or_many import _shared_redis, redis_server, settings
+from tests.one_or_many import settings
 
-__all__ = ["_shared_redis", "redis_server", "settings"]
+__all__ = ["settings"]

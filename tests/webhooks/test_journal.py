@@ -12,14 +12,11 @@ from diffusionapi.errors import StorageUnavailable
 from diffusionapi.records.shared import SharedConnection
 from diffusionapi.webhooks.journal import Journal, SqliteJournal, Tried, Try
 from diffusionapi.webhooks.redis_journal import RedisJournal
-from tests.one_or_many import _shared_redis, redis_server
 from tests.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-__all__ = ["_shared_redis", "redis_server"]
 
 
 @pytest.fixture(params=["memory", "file", "redis"])

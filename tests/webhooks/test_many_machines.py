@@ -13,7 +13,6 @@ import pytest
 from diffusionapi.core.events import Finished, Started
 from diffusionapi.jobs.redis.store import RedisJobStore
 from diffusionapi.webhooks.delivery import Patience
-from tests.one_or_many import _shared_redis, redis_server
 from tests.server import wait_until
 from tests.webhooks.receiver import Receiver
 from tests.webhooks.tale import a_told_ticket
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     Machine = Callable[..., "Courier"]
 
-__all__ = ["_shared_redis", "blobs", "redis_server"]
+__all__ = ["blobs"]
 
 
 @pytest.fixture

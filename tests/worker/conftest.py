@@ -6,7 +6,6 @@ import pytest
 
 from diffusionapi.jobs.file import FileJobStore
 from diffusionapi.jobs.memory import MemoryJobStore
-from tests.redis_server import RedisServer
 from tests.worker.house import House
 
 if TYPE_CHECKING:
@@ -14,12 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusionapi.jobs.store import JobStore
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
+    from tests.redis_server import RedisServer
 
 
 def opened(kind: str, request: pytest.FixtureRequest, folder: Path) -> JobStore:
@@ -33,7 +27,6 @@ def opened(kind: str, request: pytest.FixtureRequest, folder: Path) -> JobStore:
             server: RedisServer = request.getfixturevalue("redis_server")
             from diffusionapi.jobs.redis.store import RedisJobStore
 
-            server.flush()
             return RedisJobStore(server.url)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffusionapi.api.v3.training_records import TrainingRecords
-from tests.one_or_many import _shared_redis, of_one_machine, redis_server, settings
+from tests.one_or_many import of_one_machine, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from diffusionapi.settings import Settings
 
-__all__ = ["_shared_redis", "redis_server", "settings"]
+__all__ = ["settings"]
 
 
 @pytest.fixture

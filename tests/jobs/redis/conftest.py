@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def opened(redis_server: RedisServer) -> Iterator[Callable[[], RedisJobStore]]:
     """Opens stores on one empty Redis, as processes on several machines would."""
-    redis_server.flush()
     stores: list[RedisJobStore] = []
 
     def open_one() -> RedisJobStore:
