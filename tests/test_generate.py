@@ -48,6 +48,8 @@ def on_a_terminal(data_dir: Path, *arguments: str, interrupt_at: str | None = No
     """The command's end and what it shows, with a terminal for all three of its streams."""
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, 80))
+    # Whoever ignores interrupts, as what a shell runs in the background does, starts what ignores them, too.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "diffusionapi.generate", *arguments],
         env=clean_environment(data_dir, fake_step_seconds=0 if interrupt_at is None else 0.2),
@@ -57,6 +59,7 @@ def on_a_terminal(data_dir: Path, *arguments: str, interrupt_at: str | None = No
         stderr=its,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, heard)
     os.close(its)
     shown = ""
     try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ from tests.factories import a_ticket
 from tests.server import free_port, wait_until
 from tests.webhooks.receiver import HALF, HANG, VANISH, Receiver
 from tests.webhooks.tale import DIALECT, Tale, a_told_ticket
+from tests.webhooks.teller import telling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -406,28 +405,15 @@ def test_of_two_processes_one_tells_and_the_other_takes_over(
 def test_a_killed_process_leaves_nothing_untold_and_tells_nothing_twice_that_was_acknowledged(
     open_settings: Settings, file_store: FileJobStore, blobs: FolderBlobs, tmp_path: Path
 ) -> None:
-    program = (
-        "import sys, time; from pathlib import Path; from diffusionapi.settings import Settings\n"
-        "from diffusionapi.jobs.file import FileJobStore; from diffusionapi.blobs.folder import FolderBlobs\n"
-        "from diffusionapi.webhooks.courier import Courier; from tests.webhooks.tale import DIALECT, Tale\n"
-        "folder = Path(sys.argv[1])\n"
-        "settings = Settings(data_dir=folder, allow_private_urls=True)\n"
-        "store, blobs = FileJobStore(folder / 'queue'), FolderBlobs(folder / 'outputs')\n"
-        "Courier(settings, store, blobs, {DIALECT: Tale()}).start(); time.sleep(60)"
-    )
     with Receiver() as receiver:
         tickets = [a_told_ticket(receiver.url) for _ in range(60)]
-        process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
-        try:
+        with telling(tmp_path, "file:queue"):
             for ticket in tickets:
                 file_store.submit(ticket, limit=99)
             wait_until(lambda: receiver.received, 30)
             for _ in tickets:
                 run_to_the_end(file_store)
             wait_until(lambda: len(receiver.received) > 70, 30)
-        finally:
-            process.kill()
-            process.wait()
         reader = Courier(open_settings, file_store, blobs, {})
         logged = {(ticket.id, one.number) for ticket in tickets for one in reader.log(ticket.id)}
         reader.join()

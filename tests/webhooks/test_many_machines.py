@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from diffusionapi.webhooks.delivery import Patience
 from tests.server import wait_until
 from tests.webhooks.receiver import Receiver
 from tests.webhooks.tale import a_told_ticket
+from tests.webhooks.teller import telling
 from tests.webhooks.test_courier import ALL, PICTURE, QUICK, blobs, run_to_the_end, running, settled
 
 if TYPE_CHECKING:
@@ -125,28 +124,15 @@ def test_a_killed_machine_leaves_nothing_untold_and_tells_nothing_twice_that_was
     blobs: FolderBlobs,
     tmp_path: Path,
 ) -> None:
-    program = (
-        "import sys, time; from pathlib import Path; from diffusionapi.settings import Settings\n"
-        "from diffusionapi.jobs.open import open_store; from diffusionapi.blobs.folder import FolderBlobs\n"
-        "from diffusionapi.webhooks.courier import Courier; from tests.webhooks.tale import DIALECT, Tale\n"
-        "folder = Path(sys.argv[1])\n"
-        "settings = Settings(data_dir=folder, job_store=sys.argv[2], allow_private_urls=True)\n"
-        "store, blobs = open_store(settings), FolderBlobs(folder / 'outputs')\n"
-        "Courier(settings, store, blobs, {DIALECT: Tale()}).start(); time.sleep(60)"
-    )
     with Receiver() as receiver:
         tickets = [a_told_ticket(receiver.url) for _ in range(40)]
-        process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), redis_server.url])
-        try:
+        with telling(tmp_path, redis_server.url):
             for ticket in tickets:
                 store.submit(ticket, limit=99)
             wait_until(lambda: receiver.received, 60)
             for _ in tickets:
                 run_to_the_end(store)
             wait_until(lambda: len(receiver.received) > 50, 60)
-        finally:
-            process.kill()
-            process.wait()
         with a_machine(on_redis, redis_server, blobs) as courier:
             logged = {(ticket.id, one.number) for ticket in tickets for one in courier.log(ticket.id)}
             assert len(receiver.received) < 120
