@@ -24,4 +24,4 @@ USER app
 ENV DATA_DIR=/data SPOOL_DIR=/spool MODEL_LABELS=/app/model_labels.json PYTHONUNBUFFERED=1
 VOLUME ["/data", "/spool"]
 EXPOSE 7866
-CMD ["uvicorn", "diffusionapi.main:app", "--host", "0.0.0.0", "--port", "7866"]
+CMD ["uvicorn", "diffusionapi.main:app", "--host", "0.0.0.0", "--port", "7866", "--ws-per-message-deflate", "false"]

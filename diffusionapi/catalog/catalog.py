@@ -12,7 +12,7 @@ from diffusionapi.catalog.labels import read_labels
 from diffusionapi.catalog.looks import Looks
 from diffusionapi.catalog.scan import Installed
 from diffusionapi.core.names import fold, near
-from diffusionapi.errors import BadRequest, UnknownName
+from diffusionapi.errors import BadRequest, BrokenModel, UnknownName
 from diffusionapi.languages.reading import languages_of, read, unclear
 from diffusionapi.weights import controlnets, inspection, lora_kind, vaes
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BUNDLED_MODEL = "picturebook"
 USUAL_MODELS = ("stable-diffusion-v1-5", BUNDLED_MODEL)
-"""What a request that names no model gets, the first of them that is installed."""
+"""What a request that names no model gets, the first of them that is installed and whole."""
 BUILT_IN_UPSCALERS = (
     "Latent",
     "Latent (antialiased)",
@@ -41,10 +41,10 @@ BUILT_IN_UPSCALERS = (
     "Nearest",
 )
 _FRESH_SECONDS = 2.0
-"""A model that was removed, or changed in its folder, is told as it was for as long as this at most."""
+"""A model that was removed, or changed in its folder, is told as it was for as long as this at most. A LoRA
+that came or went is told at once: a training that is over has it in all lists."""
 _UNKNOWN_SECONDS = 0.1
-"""A name that is in no list has the folders looked through again when the lists are as old as this, or when a
-LoRA came since."""
+"""A name that is in no list has the folders looked through again when the lists are as old as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,18 @@ class Catalog:
 
     def _usual(self, field: str) -> Installed:
         spellings = _spellings(self.models, {})
-        found = [one for usual in USUAL_MODELS for one in spellings.get(fold(usual), [])] or self.models
+        found = [one for usual in USUAL_MODELS for one in spellings.get(fold(usual), [])] + self.models
         if not found:
             raise BadRequest(field, "no model is installed; put one into stable_diffusion/models")
-        return found[0]
+        # One that is still being downloaded leaves its place to the next; who names it is told what it lacks.
+        return next(filter(self._is_whole, found), found[0])
+
+    def _is_whole(self, model: Installed) -> bool:
+        try:
+            self.found_model(model)
+        except BrokenModel:
+            return False
+        return True
 
     def lora(self, name: str, field: str) -> Installed:
         return self._found(lambda: _pick(self.loras, name, field, "LoRA"))
@@ -226,8 +234,7 @@ class Catalog:
         return hints.missing(hint, self._settings.path(self._settings.hints_dir))
 
     def _is_new(self, snapshot: _Snapshot) -> bool:
-        young = time.monotonic() - snapshot.taken < _UNKNOWN_SECONDS
-        return young and snapshot.loras_changed == self._loras_changed()
+        return time.monotonic() - snapshot.taken < _UNKNOWN_SECONDS
 
     def _loras_changed(self) -> int | None:
         try:
@@ -236,19 +243,19 @@ class Catalog:
             return None
 
     def _fresh(self) -> _Snapshot:
-        snapshot, now = self._snapshot, time.monotonic()
-        if snapshot is None or now - snapshot.taken > _FRESH_SECONDS:
+        snapshot, now, changed = self._snapshot, time.monotonic(), self._loras_changed()
+        if snapshot is None or now - snapshot.taken > _FRESH_SECONDS or snapshot.loras_changed != changed:
             settings = self._settings
             snapshot = self._snapshot = _Snapshot(
                 now,
-                self._loras_changed(),
+                changed,
                 [*self._built_in, *scan.models(settings)],
                 scan.files(settings.path(settings.loras_dir), ".safetensors"),
                 [
                     *(Installed(name, None) for name in BUILT_IN_UPSCALERS),
                     *scan.files(settings.path(settings.upscalers_dir), ".pth", ".safetensors"),
                 ],
-                scan.files(settings.path(settings.embeddings_dir), ".safetensors", ".pt", ".bin"),
+                scan.embeddings(settings.path(settings.embeddings_dir)),
                 scan.parts(settings.path(settings.controlnet_dir)),
                 scan.parts(settings.path(settings.vaes_dir)),
                 Looks(partial(inspection.inspect, pickles=settings.allow_pickles)),

@@ -1,4 +1,4 @@
-"""Finds models, LoRAs and upscalers in their folders."""
+"""Finds models, LoRAs, upscalers and textual inversions in their folders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusionapi.weights.places import find
+from diffusionapi.weights.places import find, find_embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,11 @@ def models(settings: Settings) -> list[Installed]:
     """The models of every folder that the settings name."""
     found = find(settings.model_folders, pickles=settings.allow_pickles)
     return [Installed(one.name, one.path) for one in found]
+
+
+def embeddings(root: Path) -> list[Installed]:
+    """Textual inversions, also those in the folders of this one."""
+    return [Installed(one.name, one.path) for one in find_embeddings(root)]
 
 
 def files(root: Path, *suffixes: str) -> list[Installed]:

@@ -59,8 +59,8 @@ def in_channels(folder: Path) -> int:
     return check_channels(file, read_config(file).get("in_channels", LATENT_CHANNELS))
 
 
-def check_vae(folder: Path) -> None:
-    file = folder / "vae" / "config.json"
+def check_vae(file: Path) -> None:
+    """`file` is its configuration."""
     config = read_config(file)
     if config.get("latents_mean") or config.get("latents_std"):
         raise BrokenModel(file, "it shifts its latents, as few models do, which this server does not run")

@@ -61,7 +61,7 @@ def _folder(path: Path, *, pickles: bool) -> Found:
         for file in folders.weight_files(path / component, half=True, pickles=pickles):
             inside = _sizes_of_file(file, stamp(file))
             size, parameters = size + inside[0], parameters + inside[1]
-    folders.check_vae(path)
+    folders.check_vae(path / "vae" / "config.json")
     return Found(
         path,
         family,

@@ -16,6 +16,7 @@ INDEX = "model_index.json"
 _DEPTH = 3
 """Folders below a root that are searched: root/collection/org/name."""
 _PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+_EMBEDDINGS = (".safetensors", ".pt", ".bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,13 @@ def _below(folder: Path, suffixes: tuple[str, ...], depth: int) -> Iterator[Plac
             yield Place(entry.name, entry)
         elif entry.is_dir() and depth > 1 and entry.name not in _PARTS:
             yield from _below(entry, suffixes, depth - 1)
+
+
+def find_embeddings(root: Path) -> list[Place]:
+    """The textual inversions in a folder and the folders in it; of two with one name the first counts."""
+    files = (one for one in root.rglob("*") if one.suffix in _EMBEDDINGS and not one.name.startswith("."))
+    found = {one.stem: one for one in sorted(files, reverse=True) if one.is_file()}
+    return [Place(name, path) for name, path in sorted(found.items())]
 
 
 def is_model(folder: Path) -> bool:

@@ -93,6 +93,7 @@ def _folder(path: Path, *, pickles: bool) -> FoundVae:
     kind = said.get("_class_name", "AutoencoderKL")
     if kind != "AutoencoderKL":
         raise BrokenModel(path / "config.json", f"it describes a {kind}, where an AutoencoderKL is needed")
+    folders.check_vae(path / "config.json")
     headers = [read_header(one) for one in folders.weight_files(path, half=True, pickles=pickles)]
     factor = float(said.get("scaling_factor", _USUAL_FACTOR))
     return FoundVae(path, "folder", _parameters(headers), factor)

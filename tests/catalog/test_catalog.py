@@ -80,6 +80,15 @@ def test_a_hub_cache_folder_is_a_model_at_any_depth(settings: Settings, tmp_path
     assert [one.name for one in Catalog(settings).models] == ["fake", "models--org--name"]
 
 
+def test_textual_inversions_are_listed_as_prompts_find_them(settings: Settings) -> None:
+    folder = settings.path(settings.embeddings_dir)
+    for name in ("teal.pt", "styles/night.safetensors", "styles/teal.bin", "notes.txt", ".hidden.pt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert [one.name for one in Catalog(settings).embeddings] == ["night", "teal"]
+    assert Catalog(settings).embedding("Night", "embeddings").path == folder / "styles/night.safetensors"
+
+
 def test_a_request_without_a_model_gets_the_usual_one_when_it_is_there(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -96,6 +105,19 @@ def test_the_bundled_model_is_the_default_until_the_usual_one_is_installed(
     assert Catalog(settings).default_model("model").name == "picturebook"
     install_model(tmp_path, "runwayml__stable-diffusion-v1-5")
     assert Catalog(settings).default_model("model").name == "runwayml__stable-diffusion-v1-5"
+
+
+def test_a_usual_model_that_is_still_being_downloaded_is_not_the_default(
+    settings: Settings, tmp_path: Path
+) -> None:
+    install_model(tmp_path, "picturebook")
+    install_model(tmp_path, "stable-diffusion-v1-5")
+    weights = next((tmp_path / "stable_diffusion/models/stable-diffusion-v1-5").rglob("*.safetensors"))
+    whole = weights.read_bytes()
+    weights.unlink()
+    assert Catalog(settings).default_model("model").name == "picturebook"
+    weights.write_bytes(whole)
+    assert Catalog(settings).default_model("model").name == "stable-diffusion-v1-5"
 
 
 def test_the_operator_may_choose_the_default(settings: Settings, tmp_path: Path) -> None:
@@ -123,6 +145,7 @@ def test_a_lora_that_came_this_instant_is_found_though_the_lists_are_younger_tha
     assert catalog.loras == []
     time.sleep(0.02)  # the clock of a folder's changes is a coarse one
     a_lora(settings.path(settings.loras_dir) / "a-dog.safetensors")
+    assert [one.name for one in catalog.loras] == ["a-dog"]
     assert catalog.lora("a-dog", "loras").name == "a-dog"
 
 

@@ -82,6 +82,14 @@ def test_a_folder_of_another_network_is_refused(tmp_path: Path) -> None:
         vaes.inspect(stubs.a_controlnet(tmp_path / "net"))
 
 
+def test_a_folder_that_shifts_its_latents_is_refused(tmp_path: Path) -> None:
+    folder = stubs.a_vae(tmp_path / "shifting", "sdxl")
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"latents_mean": [0.1] * 4}))
+    with pytest.raises(BrokenModel, match=r"shifting/config\.json cannot be used: it shifts its latents"):
+        vaes.inspect(folder)
+
+
 def test_a_vae_for_other_latents_does_not_fit(tmp_path: Path) -> None:
     families: list[Family] = ["sd1", "sd2", "sdxl"]
     models = {one: inspection.inspect(stubs.a_model(tmp_path / one, one)) for one in families}

@@ -13,14 +13,13 @@ from safetensors.torch import load_file
 
 from diffusionapi.engine.prompts.chunks import WINDOW
 from diffusionapi.errors import Misconfigured
+from diffusionapi.weights.places import find_embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
-
-SUFFIXES = (".safetensors", ".pt", ".bin")
 
 _SLOT = {
     "clip_l": "clip_l",
@@ -90,15 +89,12 @@ class Embeddings:
 
     def mentioned(self, text: str) -> list[EmbeddingFile]:
         """The files whose names may stand in the text; which do, the tokens say."""
-        if self._folder is None or not self._folder.is_dir():
-            return []
         folded = _fold(text)
-        found = {
-            path.stem: EmbeddingFile(path, path.stat().st_mtime_ns)
-            for path in sorted(self._folder.rglob("*"), reverse=True)
-            if path.suffix in SUFFIXES and _fold(path.stem) in folded and path.is_file()
-        }
-        return sorted(found.values(), key=lambda one: one.name)
+        return [
+            EmbeddingFile(one.path, one.path.stat().st_mtime_ns)
+            for one in (find_embeddings(self._folder) if self._folder else ())
+            if _fold(one.name) in folded
+        ]
 
 
 def _fold(text: str) -> str:
