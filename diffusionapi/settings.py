@@ -112,7 +112,7 @@ class Settings(BaseSettings):
         False, description="Errors of the v3 API have statuses of HTTP, too, and are not all 200."
     )
 
-    data_dir: Path = Field(PROJECT, description="Folder that the relative paths below are taken from.")
+    data_dir: Path = Field(PROJECT, description="Folder that relative paths are taken from.")
     models_dir: Path = Field(Path("stable_diffusion/models"), description="Models.")
     model_roots: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
         (), description="Further folders of models, with ':' between them, as a hub cache."

@@ -46,12 +46,22 @@ def test_the_python_example_gives_a_picture(server: Server, tmp_path: Path) -> N
         assert picture.size == (512, 512)
 
 
-@pytest.mark.slow
-def test_its_pictures_are_made_by_the_commands_beside_them(tmp_path: Path) -> None:
+PAINTED = re.findall(r'^paint "(.+)" (\d+) (\w+\.jpg)$', README, re.MULTILINE)
+
+
+def test_its_pictures_have_commands_beside_them() -> None:
     shown = re.findall(r"\]\(docs/pictures/(\w+\.jpg)\)", README)
-    painted = re.findall(r'^paint "(.+)" (\d+) (\w+\.jpg)$', README, re.MULTILINE)
-    assert [name for *_, name in painted] == shown
-    prompt, seed, name = painted[0]
+    assert [name for *_, name in PAINTED] == shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prompt", "seed", "name"),
+    [PAINTED[0], *(pytest.param(*one, marks=pytest.mark.long) for one in PAINTED[1:])],
+)
+def test_its_pictures_are_made_by_the_commands_beside_them(
+    prompt: str, seed: str, name: str, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "diffusionapi.generate", "--prompt", prompt, "--seed", seed]
     subprocess.run([*command, "--out", tmp_path / name], cwd=PROJECT, check=True, timeout=100)
     with Image.open(tmp_path / name) as made, Image.open(PROJECT / "docs/pictures" / name) as known:
