@@ -10,8 +10,11 @@ _UNWANTED = (
 
 
 def enhanced(prompt: str, negative_prompt: str) -> tuple[str, str]:
-    """Both with the words that they do not hold already; a prompt that says nothing stays so."""
-    return _with(prompt, _WANTED) if prompt.strip() else prompt, _with(negative_prompt, _UNWANTED)
+    """Both with the words that they do not hold already. Where a ControlNet works without words, none are
+    added: those of one side alone lead away from whatever it shows."""
+    if not prompt.strip():
+        return prompt, negative_prompt
+    return _with(prompt, _WANTED), _with(negative_prompt, _UNWANTED)
 
 
 def _with(prompt: str, words: str) -> str:

@@ -66,7 +66,8 @@ async def _enlarge(
 ) -> Response:
     check_webhook(body.webhook, core.settings)
     upscaler = await asyncio.to_thread(_upscaler, body, core.catalog)
-    upload = await core.intake.picture(body.url, "url", here=str(request.base_url))
+    field = "url" if "url" in request.state.fields else "init_image"
+    upload = await core.intake.picture(body.url, field, here=str(request.base_url))
     work = UpscaleRequest(upload, upscaler, body.scale, body.face_enhance, "png", _UNUSED_QUALITY)
     fetch = translate.CORE.fetch
     ticket = await submit(core, state, caller, request, body, [work], fetch=fetch, single=single)

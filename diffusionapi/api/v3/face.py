@@ -137,7 +137,8 @@ def _wrong(error: BadRequest) -> V3Refused:
         case NotFetched() | PictureGone():
             return _refused(NO_PICTURE, tip=error.sentence)
     field = error.field.replace("_", " ")
-    return _refused({error.field: [f"The {field} is not right: {error.problem}."]})
+    end = "" if error.problem.endswith("?") else "."
+    return _refused({error.field: [f"The {field} is not right: {error.problem}{end}"]})
 
 
 def _refused(

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
 
-_YES = ("yes", "true", "1", "on")
+YES = ("yes", "true", "1", "on")
 _NO = ("no", "false", "0", "off")
 NONE = ("no", "none", "false", "0")
 """What people write where a name could stand."""
+_NO_NUMBER = ("", "no", "none", "null")
 
 # The types that the errors of ours go by, which `face` has words for.
 BOUNDS, FLAG = "bounds", "flag"
@@ -40,8 +41,8 @@ def _flag(value: object) -> object:
     if isinstance(value, bool):
         return value
     said = str(value).strip().lower() if isinstance(value, str | int | float) else ""
-    if said in _YES or said in _NO:
-        return said in _YES
+    if said in YES or said in _NO:
+        return said in YES
     raise PydanticCustomError(FLAG, "must be yes or no")
 
 
@@ -100,9 +101,7 @@ Names = Annotated[
 def _numbers(value: object) -> object:
     """`"0.45,0.55"`, one number, or a list of them."""
     if isinstance(value, str):
-        return [
-            one for one in map(str.strip, value.split(",")) if one and one.lower() not in ("none", "null")
-        ]
+        return [one for one in map(str.strip, value.split(",")) if one.lower() not in _NO_NUMBER]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return [value]
     if isinstance(value, list):

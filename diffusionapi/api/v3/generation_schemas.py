@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     Field,
@@ -16,7 +17,17 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from diffusionapi.api.v3.fields import NONE, Between, Flag, Name, Names, Scales, Strengths, V3Model
+from diffusionapi.api.v3.fields import (
+    NONE,
+    YES,
+    Between,
+    Flag,
+    Name,
+    Names,
+    Scales,
+    Strengths,
+    V3Model,
+)
 
 MAX_SEED = 2**32 - 1
 MAX_SAMPLES = 4
@@ -79,7 +90,9 @@ class Generation(V3Model):
     height: Annotated[int, Between(64, 1024)] = Field(512, description=f"Height in {_SIDE}")
     samples: Annotated[int, Between(1, MAX_SAMPLES)] = Field(1, description="How many pictures")
     num_inference_steps: Annotated[int, Between(1, MAX_STEPS)] = Field(
-        20, description="Sampling steps; also named `steps`"
+        20,
+        validation_alias=AliasChoices("num_inference_steps", "steps"),
+        description="Sampling steps; also named `steps`",
     )
     guidance_scale: Annotated[float, Between(1, 20)] = Field(
         7.5, description="How closely it follows the words"
@@ -101,7 +114,9 @@ class Generation(V3Model):
         description="By what it is replaced; default: a text, and on the routes without models black",
     )
     enhance_prompt: Flag = Field(
-        True, description="Words of quality are added to both prompts, unless these are to be translated"
+        True,
+        description="Words of quality are added to both prompts, unless these are to be translated or there "
+        "is no `prompt`",
     )
     lora_model: Names = Field([], description="LoRAs, with commas between them")
     lora_strength: Strengths = Field(
@@ -126,13 +141,6 @@ class Generation(V3Model):
     temp: Flag = Field(False, description="Has no effect: every link lives as long as JOB_TTL says")
     webhook: Webhook = Field(None, description="URL that is told the result; default: none")
     track_id: TrackId = Field(None, description="Comes back to the webhook; default: none")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _steps_have_two_names(cls, body: object) -> object:
-        if isinstance(body, dict) and "steps" in body:
-            return {"num_inference_steps": body["steps"]} | body
-        return body
 
 
 class Text2Img(Generation):
@@ -197,26 +205,22 @@ class Controlled(Generation):
     @model_validator(mode="before")
     @classmethod
     def _may_guess(cls, body: object) -> object:
-        if isinstance(body, dict) and str(body.get("guess_mode")).lower() in ("yes", "true", "1"):
+        if isinstance(body, dict) and str(body.get("guess_mode")).strip().lower() in YES:
             return {"prompt": ""} | body
         return body
 
 
 class Enlargement(V3Model):
-    url: str = Field(description=f"The picture; also named `init_image`: {_PICTURE}")
+    url: str = Field(
+        validation_alias=AliasChoices("url", "init_image"),
+        description=f"The picture; also named `init_image`: {_PICTURE}",
+    )
     scale: Annotated[float, Between(1, 4)] = Field(3, description="How many times larger it is made")
     model_id: Name = Field(None, description="An upscaler that is installed; default: the best one that is")
     face_enhance: Flag = Field(False, description="Faces are restored, too")
     base64: Flag = Field(False, description="The answer holds the picture itself, as base64 of a PNG")
     webhook: Webhook = Field(None, description="URL that is told the result; default: none")
     track_id: TrackId = Field(None, description="Comes back to the webhook; default: none")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _the_picture_has_two_names(cls, body: object) -> object:
-        if isinstance(body, dict) and "init_image" in body:
-            return {"url": body["init_image"]} | body
-        return body
 
 
 class FetchById(V3Model):

@@ -104,7 +104,10 @@ def _failed(made: Series) -> FailedAnswer:
 
 
 def _tip(made: Series) -> str | None:
-    return "; ".join(filter(None, (*made.ticket.notices, made.problem))) or None
+    """That nothing was painted is told; a step more or less of a sampler is in no answer of this API."""
+    how = (one.picture.sampled for one in made.known if one.picture is not None)
+    noticed = (notice for one in how if one is not None and not one.steps for notice in one.notices)
+    return "; ".join(dict.fromkeys(filter(None, (*made.ticket.notices, *noticed, made.problem)))) or None
 
 
 def _output(core: Service, made: Series) -> list[str]:

@@ -171,7 +171,8 @@ def _scheduler(body: Generation) -> tuple[Resolved, str | None]:
     if body.num_inference_steps >= fewest:
         return found, None
     plain = diffusers_names.resolve("EulerDiscreteScheduler", karras=body.use_karras_sigmas, algorithm=None)
-    return plain, f"{found.used} needs at least {fewest} steps; {plain.used} was used"
+    few = f"{found.used} needs at least {fewest} steps; {plain.used} was used"
+    return plain, "; ".join(filter(None, (found.notice, few)))
 
 
 def _safety(body: Generation, model: Installed, catalog: Catalog, settings: Settings) -> core.Safety:

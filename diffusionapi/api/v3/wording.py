@@ -38,6 +38,8 @@ def _sentence(name: str, problem: dict[str, Any]) -> str:
     field, kind = name.replace("_", " "), str(problem["type"])
     if kind == BOUNDS:
         return f"The {field} must be between {problem['ctx']['low']} and {problem['ctx']['high']}."
+    if kind == "too_long":
+        return f"The {field} must have at most {problem['ctx']['max_length']} items."
     for start, said in _RIGHT.items():
         if kind.startswith(start):
             return said.format(field=field)

@@ -130,6 +130,13 @@ def test_too_few_steps_for_the_usual_scheduler(idle: House) -> None:
     assert answer["meta"]["scheduler"] == "EulerDiscreteScheduler"
 
 
+def test_what_is_replaced_twice_is_told_from_its_name_on(idle: House) -> None:
+    answer = idle.make(V4, model_id="mini", scheduler="KarrasVeScheduler", num_inference_steps=1)
+    (notice,) = idle.ticket(answer).notices
+    assert notice.startswith("KarrasVeScheduler makes no pictures")
+    assert notice.endswith("EulerDiscreteScheduler was used")
+
+
 def test_an_unknown_scheduler(idle: House) -> None:
     assert list(idle.wrong(V4, model_id="mini", scheduler="EulerScheduler")) == ["scheduler"]
 

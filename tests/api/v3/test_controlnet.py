@@ -165,9 +165,11 @@ def test_there_has_to_be_a_net(idle: House) -> None:
         assert wrong == {"controlnet_model": ["The controlnet model field is required."]}
 
 
-def test_guessing_needs_no_words(idle: House) -> None:
-    request = asked(idle, guess_mode="yes", prompt=None)
-    assert request.prompt == ""
+@pytest.mark.parametrize("said", ["yes", " YES", True, 1, "on"])
+def test_guessing_needs_no_words_and_gets_none(idle: House, said: object) -> None:
+    """The picture that only the negative prompt's words of quality lead away from is a black one."""
+    request = asked(idle, guess_mode=said, prompt=None)
+    assert (request.prompt, request.negative_prompt) == ("", "")
     assert request.controls[0].guess
     wrong = idle.wrong(CONTROLNET, model_id="mini", controlnet_model="canny", init_image=PICTURE, prompt=None)
     assert wrong == {"prompt": ["The prompt field is required."]}

@@ -136,12 +136,19 @@ def test_all_missing_fields_are_told_at_once(idle: House) -> None:
         ("embeddings_model", 7, "The embeddings model must be a name, or several with commas between them."),
         ("lora_model", [{}], "The lora model must be a string."),
         ("lora_strength", {}, "The lora strength must be a number, or several with commas between them."),
+        ("lora_model", "ink," * 33, "The lora model must have at most 32 items."),
+        ("steps", 52, "The steps must be between 1 and 51."),
         ("webhook", "mail:me", "The webhook must be a URL that begins with https:// or http://."),
         ("webhook", "https://", "The webhook must be a URL that begins with https:// or http://."),
     ],
 )
 def test_a_wrong_value_is_told_by_its_field(idle: House, field: str, value: object, sentence: str) -> None:
     assert idle.wrong(**{field: value}) == {field: [sentence]}
+
+
+def test_a_sentence_that_asks_ends_so(idle: House) -> None:
+    (sentence,) = idle.wrong(scheduler="EulerDiscrete")["scheduler"]
+    assert sentence.endswith("did you mean 'EulerDiscreteScheduler'?")
 
 
 def test_a_url_that_gives_no_picture(idle: House) -> None:

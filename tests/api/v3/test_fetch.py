@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi.testclient import TestClient
 
-from diffusionapi.core.events import Failed, Failure, Finished, Picture, Started
+from diffusionapi.core.events import Failed, Failure, Finished, Picture, Sampled, Started
 from diffusionapi.main import create_app
 from tests.api.v3.house import FAILED, NO_REQUEST, House, a_png, v3_settings
 from tests.claims import claim_of
@@ -141,6 +141,19 @@ def test_of_several_pictures_those_that_were_made_are_told(idle: House) -> None:
     answer = fetch(idle, made["id"])
     assert (answer["status"], answer["output"]) == ("success", [made["future_links"][1]])
     assert answer["tip"] == "It broke"
+
+
+def test_that_nothing_was_painted_is_told_once_and_a_step_more_is_not(idle: House) -> None:
+    def told(steps: int, notice: str) -> str | None:
+        made = idle.make(samples=2)
+        how = Sampled("UniPC", "own", 1, steps, notices=(notice,))
+        end = Finished(Picture("a.png", "png", 64, 64, None, 1, "fake", 1.5, 0, 0, how))
+        work(idle, made, end, end)
+        tip: str | None = fetch(idle, made["id"]).get("tip")
+        return tip
+
+    assert told(0, "The mask has no white in it") == "The mask has no white in it"
+    assert told(22, "UniPC made 22 steps, not 21") is None
 
 
 def test_one_that_was_taken_back(idle: House) -> None:

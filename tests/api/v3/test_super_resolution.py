@@ -81,5 +81,13 @@ def test_scale(idle: House, scale: object, right: bool) -> None:
     assert answer["status"] == ("processing" if right else "error")
 
 
+@pytest.mark.parametrize("name", ["url", "init_image"])
+@pytest.mark.parametrize("picture", [5, "no picture"])
+def test_a_wrong_picture_is_told_by_the_name_that_it_came_under(
+    idle: House, name: str, picture: object
+) -> None:
+    assert list(idle.ask(PATH, **{name: picture})["message"]) == [name]
+
+
 def test_what_is_missing(idle: House) -> None:
     assert idle.ask(PATH)["message"] == {"url": ["The url field is required."]}

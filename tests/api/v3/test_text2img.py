@@ -253,6 +253,6 @@ def test_loras_act_as_strongly_as_they_are_told(idle: House) -> None:
     assert loras(lora_model="ink, wool", lora_strength="0.45,0.55") == [("ink", 0.45), ("wool", 0.55)]
     assert loras(lora_model="ink,wool", lora_strength=0.3) == [("ink", 0.3), ("wool", 0.3)]
     assert loras(lora_model=["ink", "wool"], lora_strength=["0.3"]) == [("ink", 0.3), ("wool", 0.3)]
-    assert loras(lora_model="INK") == [("ink", 1.0)]
+    assert loras(lora_model="INK") == loras(lora_model="INK", lora_strength="no") == [("ink", 1.0)]
     assert loras(lora_model="none") == []
     assert Lora("ink", 0.3, 0.3) in idle.asked(model_id="mini", lora_model="ink", lora_strength="0.3").loras
