@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from diffusionapi.core.names import fold
+from diffusionapi.core.names import fold, near
 from diffusionapi.errors import BadRequest, BrokenModel, UnknownName
 from diffusionapi.weights import controlnets
 
@@ -46,7 +46,11 @@ def picture_upscaler(catalog: Catalog, name: str | None, field: str) -> str:
     """The upscaler of this name, without one the best; BadRequest for one that makes no pictures larger."""
     if name is None:
         return best_upscaler(catalog)
-    found = catalog.upscaler(name, field).name
+    try:
+        found = catalog.upscaler(name, field).name
+    except UnknownName as error:
+        fit = [one.name for one in catalog.upscalers if not one.name.startswith(_LATENT)]
+        raise UnknownName(field, error.kind, name, near(name, fit), fit) from error
     if found.startswith(_LATENT):
         raise BadRequest(field, f"{found!r} makes latents larger, and no pictures")
     return found

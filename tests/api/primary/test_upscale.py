@@ -97,7 +97,7 @@ def test_an_idempotency_key_gives_the_same_job(idle_client: TestClient) -> None:
         ({"scale": 0.5}, 422, "scale: must be greater than or equal to 1"),
         ({"scale": 5}, 422, "scale: must be less than or equal to 4"),
         ({"upscaler": "Latent"}, 422, "upscaler: 'Latent' makes latents larger, and no pictures"),
-        ({"upscaler": "zzz"}, 422, "upscaler: unknown upscaler 'zzz'"),
+        ({"upscaler": "zzz"}, 422, "upscaler: unknown upscaler 'zzz'; known: Lanczos, Nearest"),
         ({"faces": True}, 422, "faces: faces cannot be restored"),
         ({"fileType": "gif"}, 422, "fileType: must be 'jpg' or 'png'"),
     ],
