@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.picturebook.studio import Studio
-from tests.server import PROJECT, Server
+from tests.picturebook.studio import Studio, bundled
+from tests.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """With the settings of a new user, but for where its own files lie."""
+    """With the settings of a new user, and what a fresh clone has installed."""
     root = tmp_path_factory.mktemp("studio")
-    (root / "stable_diffusion").symlink_to(PROJECT / "stable_diffusion")
+    bundled(root)
     with Server(root, device="cpu") as server:
         yield Studio(server)

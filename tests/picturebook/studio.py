@@ -10,11 +10,15 @@ import httpx2 as httpx
 import numpy as np
 from PIL import Image
 
+from tests.server import PROJECT
 from training.picturebook.world.plan import COLOURS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.server import Server
 
+MODEL = PROJECT / "stable_diffusion" / "models" / "picturebook"
 SMALL: dict[str, Any] = {
     "width": 256,
     "height": 256,
@@ -25,6 +29,14 @@ SMALL: dict[str, Any] = {
     "scheduler_type": "karras",
     "cfg_scale": 5,
 }
+
+
+def bundled(root: Path) -> None:
+    """Installs what comes with the project, and nothing that somebody has put beside it."""
+    for one in (PROJECT / "stable_diffusion").glob("*/picturebook*"):
+        link = root / "stable_diffusion" / one.parent.name / one.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(one)
 
 
 class Studio:
@@ -39,7 +51,7 @@ class Studio:
         body = SMALL | {"prompt": prompt} | fields
         accepted = httpx.post(self.server.url + path, json=body, timeout=30)
         assert accepted.status_code == 200, accepted.text
-        found = self.server.result(accepted.json()["job_id"])
+        found = self.server.result(accepted.json()["job_id"], timeout=100)
         assert found["state"] == "done", found["error"]
         return found
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.picturebook.studio import Studio, apart, colour, corners, light, middle, shrunk
+from tests.picturebook.studio import Studio, apart, colour, corners, light, middle, pixels, shrunk
 from tests.server import PROJECT, Server
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def make_models(folder: Path) -> None:
 
 
 def test_it_paints_what_it_is_told(studio: Studio) -> None:
-    circle = studio.paint("a big blue circle on a yellow background")
+    answer = studio.answer("a big blue circle on a yellow background")
+    assert answer["payload"]["model"] == "picturebook-xl", "not what DEFAULT_MODEL says"
+    circle = pixels(answer)
     assert (colour(middle(circle)), colour(corners(circle))) == ("blue", "yellow")
     day, night = (studio.paint(f"a red house in a meadow {when}") for when in ("by day", "at night"))
     assert light(night) < light(day) - 25

@@ -1,4 +1,4 @@
-"""A training of a minute: it learns, can be interrupted, and ends in a model that loads everywhere."""
+"""The documented command in short: it learns, can be interrupted, and makes a model that loads everywhere."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from diffusers import StableDiffusionPipeline
 
 from diffusionapi.engine.models.load import load
 from training.picturebook import card, denoiser, recipe
-from training.picturebook.denoiser import Denoiser
-from training.picturebook.export import export
+from training.picturebook.__main__ import main
+from training.picturebook.denoiser import Denoiser, Stage
 from training.picturebook.sheet import pictures
 from training.picturebook.world.plan import COLOURS
 
@@ -66,15 +66,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, _one_thread: None) -> Trai
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Denoiser, "step", step)
         patch.setattr(denoiser, "SAVE_EVERY", 3.0)
+        command = ["make", "--short", "--run", str(run), "--out", str(run / "model")]
         with pytest.raises(KeyboardInterrupt):
-            short(run)
-        short(run)
-    return Trained(export(run, run / "model"), losses, seen[1])
-
-
-def short(run: Path) -> Denoiser:
-    amount = recipe.SHORT
-    return recipe.denoise(run, amount.stages, seed=1, device="cpu", text_steps=amount.text_steps)
+            main(command)
+        main(command)
+    return Trained(run / "model", losses, seen[1])
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +118,21 @@ def test_the_engine_loads_what_diffusers_loads(trained: Trained, pipeline: Any) 
 
 def test_the_model_is_small_and_has_a_card(trained: Trained) -> None:
     assert sum(file.stat().st_size for file in trained.model.rglob("*") if file.is_file()) < 15e6
+    assert "11 prompts kept from the training" in (trained.model / card.NAME).read_text()
     card.fill_in(trained.model, "| a | b |")
     card.fill_in(trained.model, "| c | d |")
     text = (trained.model / card.NAME).read_text()
     assert "| c | d |" in text
     assert "| a | b |" not in text
+    assert "11 prompts" not in text
+
+
+def test_the_same_seed_trains_the_same_weights(tmp_path: Path) -> None:
+    def trained_by(seed: int, folder: str) -> dict[str, torch.Tensor]:
+        stages = (Stage(((8, 8),), 24, 8, 40, 1e-3, 1e-3, 0.9, skipped=2),)
+        found = recipe.denoise(tmp_path / folder, stages, seed=seed, device="cpu", text_steps=3)
+        return found.average
+
+    one, same, other = trained_by(1, "one"), trained_by(1, "same"), trained_by(2, "other")
+    assert all(torch.equal(weight, same[key]) for key, weight in one.items())
+    assert not all(torch.equal(weight, other[key]) for key, weight in one.items())

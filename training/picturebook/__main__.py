@@ -18,13 +18,15 @@ from training.picturebook.export import export
 from training.picturebook.siblings import names
 
 _HERE = Path(__file__).parent
-RUN = _HERE / "runs" / "picturebook"
+RUN, TRIAL = _HERE / "runs" / "picturebook", _HERE / "runs" / "short"
 MODEL = _HERE.parent.parent / "stable_diffusion" / "models" / "picturebook"
 SCORED_SIZE, SCORED_STEPS, SCORED_GUIDANCE = 512, 20, 5.0
 
 
 def main(arguments: list[str] | None = None) -> None:
     given = _options().parse_args(arguments)
+    if "run" in given and given.run is None:
+        given.run = TRIAL if given.short else RUN
     if given.device == "cpu":
         torch.set_num_threads(1)
     given.do(given)
@@ -35,7 +37,10 @@ def _amount(given: argparse.Namespace) -> recipe.Amount:
 
 
 def make(given: argparse.Namespace) -> None:
-    """Everything, from nothing to the scored model."""
+    """Everything, from nothing to the scored model. A trial's stays in its run's folder: what it paints is
+    not to take the place of the model."""
+    if given.out is None:
+        given.out = given.run / "model" if given.short else MODEL
     train_decoder(given)
     denoise(given)
     write(given)
@@ -115,13 +120,14 @@ def _options() -> argparse.ArgumentParser:
         return one
 
     def run(one: argparse.ArgumentParser, *, training: bool = True) -> None:
-        one.add_argument("--run", type=Path, default=RUN, help="folder of what is unfinished (%(default)s)")
+        one.add_argument("--run", type=Path, help=f"folder of what is unfinished ({RUN})")
+        one.set_defaults(short=False)
         if training:
-            one.add_argument("--short", action="store_true", help="minutes of it, as a trial")
+            one.add_argument("--short", action="store_true", help=f"minutes of it, as a trial ({TRIAL})")
 
     one = command("make", "everything from nothing")
     run(one)
-    one.add_argument("--out", type=Path, default=MODEL, help="the model (%(default)s)")
+    one.add_argument("--out", type=Path, help=f"the model ({MODEL})")
     one.set_defaults(do=make, sheet=None)
     one = command("decoder", "train the decoder")
     run(one)

@@ -39,7 +39,7 @@ class Amount:
 
 
 WHOLE = Amount(TEXT_STEPS, 6000, STAGES, 200)
-SHORT = Amount(200, 30, (Stage(((16, 16),), 4_800, 16, 40, 2e-3, 6e-4, 0.99),), 12)
+SHORT = Amount(200, 10, (Stage(((16, 16),), 4_800, 16, 40, 2e-3, 6e-4, 0.99),), 12)
 """Minutes: no more than a proof that everything works. Backgrounds follow the prompt then, things do not."""
 
 

@@ -49,7 +49,8 @@ def score(
     kept = sum(plan.held_out for plan in plans)
     table = Table(
         f"{kept} prompts kept from the training and {prompts - kept} of scenes without a subject, "
-        f"{size} x {size} pixels, {steps} steps of DPM++ 2M Karras, guidance {guidance:g}, one picture each:"
+        f"no two alike, {size} x {size} pixels, {steps} steps of DPM++ 2M Karras, guidance {guidance:g}, "
+        "one picture each:"
     )
     drawn = paintings(
         load(model, device), captions, size=size, steps=steps, guidance=guidance, seed=seed, batch=batch

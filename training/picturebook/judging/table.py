@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KINDS = ("shapes", "objects", "scenes")
 TARGETS = {"colour": 0.95, "background": 0.95, "time": 0.9, "ground": 0.9, "object": 0.85, "shape": 0.85}
-_NAMES = {
+NAMES = {
     "colour": "colour of the subject",
     "background": "colour of the background",
     "time": "time of day",
@@ -64,7 +64,7 @@ class Table:
             counts = [self._count(kind, question) for kind in KINDS]
             share = self.share(question)
             whole = "" if share is None else f"{share:.1%}"
-            cells = [_NAMES[question], *counts, whole, f"{TARGETS[question]:.0%}"]
+            cells = [NAMES[question], *counts, whole, f"{TARGETS[question]:.0%}"]
             lines.append(f"| {' | '.join(cells)} |")
         if self.overlaps:
             mean = sum(self.overlaps) / len(self.overlaps)
