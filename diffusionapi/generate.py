@@ -29,6 +29,7 @@ from diffusionapi.core.events import Failed, Phase, Step
 from diffusionapi.core.request import Mask, Source
 from diffusionapi.engine.build import build, with_engine
 from diffusionapi.engine.engine import Rendered
+from diffusionapi.engine.environment import settle
 from diffusionapi.errors import BadJson, BadRequest, Error
 from diffusionapi.intake.given import file_in, is_url
 from diffusionapi.settings import Settings
@@ -48,6 +49,7 @@ def render(request: GenerationRequest, settings: Settings) -> Rendered:
     """Run one request to its end in this process, with a progress bar when standard error is a terminal."""
     from tqdm import tqdm
 
+    settle()
     with closing(build(settings)) as engine, tqdm(total=100, bar_format=_BAR, disable=None) as bar:
         engine.admit("picture", request)
         while True:

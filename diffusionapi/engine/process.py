@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffusionapi import logs
 from diffusionapi.engine.engine import ENDS
+from diffusionapi.engine.environment import environment
 from diffusionapi.errors import EngineDied, EngineOutOfMemory, Error
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class ProcessEngine:
                 [sys.executable, "-m", "diffusionapi.engine.process", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                # What is installed is never looked up on the network; unless the operator says otherwise.
-                env={"HF_HUB_OFFLINE": "1"} | os.environ,
+                env=environment(),
             )
         self._pipe: Connection[Any, Any] = Connection(ours.detach())
         try:

@@ -93,6 +93,23 @@ def test_an_owner_that_does_not_listen_holds_up_no_step(settings: Settings) -> N
         wait_until(lambda: child.status() == psutil.STATUS_ZOMBIE, 20)
 
 
+@pytest.mark.parametrize(
+    ("said", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_its_threads_soon_leave_their_cores_to_others_unless_the_operator_says_otherwise(
+    said: dict[str, str], spins: str | None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    with closing(ProcessEngine(BUILD, settings)) as engine:
+        found = psutil.Process(engine.pid).environ()
+    assert found.get("GOMP_SPINCOUNT") == spins
+    assert found["HF_HUB_OFFLINE"] == "1"
+
+
 def test_it_tells_how_much_room_it_has(engine: ProcessEngine) -> None:
     assert engine.capacity == 3
 
