@@ -66,10 +66,19 @@ def _check_refiner(catalog: Catalog, model: Named, base: Found | None, refiner: 
 
 
 def _check_lora(catalog: Catalog, model: Named, base: Found | None, lora: Named) -> None:
-    families = _lora(catalog, lora).families
-    if base is None or base.family in families:
+    found = _lora(catalog, lora)
+    families = found.families
+    if base is None:
         return
     name, family = lora.what.name, LABELS[base.family]
+    if base.family in families:
+        if found.text_width and base.text_width and found.text_width != base.text_width:
+            raise BadRequest(
+                lora.field,
+                f"{name!r} was made for a model that is told {found.text_width} values of each token, and "
+                f"{model.what.name!r} is told {base.text_width}",
+            )
+        return
     if not families:
         raise BadRequest(lora.field, f"{name!r} has layers of several families and fits none")
     raise BadRequest(

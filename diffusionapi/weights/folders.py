@@ -59,6 +59,12 @@ def in_channels(folder: Path) -> int:
     return check_channels(file, read_config(file).get("in_channels", LATENT_CHANNELS))
 
 
+def text_width(folder: Path) -> int | None:
+    """How much the UNet is told of each token, None where it is told different things in different places."""
+    said = read_config(folder / "unet" / "config.json").get("cross_attention_dim")
+    return said if isinstance(said, int) else None
+
+
 def check_vae(file: Path) -> None:
     """`file` is its configuration."""
     config = read_config(file)

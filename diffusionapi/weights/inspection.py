@@ -44,6 +44,8 @@ class Found:
     """Of the UNet; HOLE_CHANNELS of one made for inpainting."""
     zeroes_empty_prompt: bool = False
     """Whether no prompt means zeros to it, and not what its encoders make of an empty one."""
+    text_width: int | None = None
+    """How much its UNet is told of each token, where that is one number."""
 
 
 def inspect(path: Path, *, pickles: bool = False) -> Found:
@@ -72,6 +74,7 @@ def _folder(path: Path, *, pickles: bool) -> Found:
         zero_snr=bool(scheduler.get("rescale_betas_zero_snr")),
         in_channels=folders.in_channels(path),
         zeroes_empty_prompt=folders.zeroes_empty_prompt(path, family),
+        text_width=folders.text_width(path),
     )
 
 
@@ -105,6 +108,7 @@ def _checkpoint(path: Path, _stamp: Stamp, _sidecar: Stamp | None) -> Found:
         zero_snr=predictions.zero_snr(header),
         in_channels=shapes.in_channels(header),
         zeroes_empty_prompt=zeroes_by_default(family),
+        text_width=shapes.text_width(header),
     )
 
 

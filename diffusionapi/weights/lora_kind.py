@@ -47,6 +47,8 @@ class FoundLora:
     path: Path
     families: tuple[Family, ...]
     bytes: int
+    text_width: int | None
+    """How much the UNet that it is for is told of each token, if it changes how that listens."""
 
     @property
     def family(self) -> Family | None:
@@ -61,16 +63,21 @@ def inspect(path: Path) -> FoundLora:
 
 @lru_cache(maxsize=4096)  # a file has hundreds of layers, and is named again and again
 def _inspect(path: Path, at: Stamp) -> FoundLora:
-    return FoundLora(path, families_of(lora_file.read(path)), at[0])
+    file = lora_file.read(path)
+    return FoundLora(path, families_of(file), at[0], _text_width(file))
+
+
+def _text_width(file: LoraFile) -> int | None:
+    for name, layer in file.layers.items():
+        if name.startswith("unet.") and name.endswith(_TELLING):
+            return file.header.shape(layer.down)[1]
+    return None
 
 
 def families_of(file: LoraFile) -> tuple[Family, ...]:
     """By how much the UNet is told of each token, if the file changes how it listens; else by other marks."""
-    for name, layer in file.layers.items():
-        if name.startswith("unet.") and name.endswith(_TELLING):
-            family = _WIDTHS.get(file.header.shape(layer.down)[1])
-            if family is not None:
-                return (family,)
+    if (family := _WIDTHS.get(_text_width(file) or 0)) is not None:
+        return (family,)
     for mark, network in _OTHERS.items():
         if any(mark.match(name) for name in file.layers):
             raise BadRequest("loras", f"{file.name!r} was made for {network}, which this server does not run")

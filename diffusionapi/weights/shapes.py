@@ -35,7 +35,7 @@ def unet(header: Header, family: Family, prediction: Prediction) -> Config:
     config["layers_per_block"] = layers
     config["down_block_types"] = ["CrossAttnDownBlock2D" if one else "DownBlock2D" for one in attends]
     config["up_block_types"] = ["CrossAttnUpBlock2D" if one else "UpBlock2D" for one in reversed(attends)]
-    config["cross_attention_dim"] = header.shape(_first_cross_attention(header))[1]
+    config["cross_attention_dim"] = text_width(header)
     middle = depth_of(header, f"{UNET}middle_block.1")
     # A level without attention counts only if it is the last: the middle has the depth of that.
     depths = [*(depth or 1 for depth in depths[:-1]), depths[-1] or middle]
@@ -50,6 +50,11 @@ def unet(header: Header, family: Family, prediction: Prediction) -> Config:
 def in_channels(header: Header) -> int:
     """What the UNet takes."""
     return check_channels(header.path, header.shape(f"{UNET}input_blocks.0.0.weight")[1])
+
+
+def text_width(header: Header) -> int:
+    """How much the UNet is told of each token."""
+    return header.shape(_first_cross_attention(header))[1]
 
 
 def levels(header: Header, prefix: str = UNET) -> tuple[list[int], list[int], int]:

@@ -45,6 +45,22 @@ def test_a_lora_goes_with_its_family(catalog: Catalog, family: Family) -> None:
     look(catalog, f"my-{family}", f"for-{family}", f"for-{family}")
 
 
+def test_a_lora_for_a_text_of_another_width_is_refused(settings: Settings, catalog: Catalog) -> None:
+    """As one for the picture book, whose width is of no family's."""
+    width = 96
+    listening = {
+        f"{stubs.LISTENING}.lora_down.weight": (1, width),
+        f"{stubs.LISTENING}.lora_up.weight": (320, 1),
+    }
+    stubs.a_file(settings.path(settings.loras_dir) / "narrow.safetensors", listening)
+    with pytest.raises(BadRequest) as caught:
+        look(catalog, "my-sd1", "narrow")
+    assert caught.value.field == "loras[0]"
+    assert caught.value.problem == (
+        "'narrow' was made for a model that is told 96 values of each token, and 'my-sd1' is told 768"
+    )
+
+
 @pytest.mark.parametrize("model", ["sd1", "sd2", "sdxl"])
 @pytest.mark.parametrize("lora", FAMILIES)
 def test_a_lora_of_another_family_is_refused(catalog: Catalog, model: Family, lora: Family) -> None:
