@@ -66,6 +66,10 @@ class BadRequest(Error):
         self.problem = problem
 
 
+def names_known(known: Sequence[str]) -> str:
+    return "known: " + ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+
+
 class UnknownName(BadRequest):
     code = "unknown_name"
 
@@ -73,7 +77,7 @@ class UnknownName(BadRequest):
         if near:
             hint = "did you mean " + " or ".join(repr(one) for one in near) + "?"
         elif known:
-            hint = "known: " + ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+            hint = names_known(known)
         else:
             hint = f"no {kind} is installed"
         super().__init__(field, f"unknown {kind} {name!r}; {hint}")

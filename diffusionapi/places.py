@@ -7,7 +7,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 REDIS = ("redis", "rediss", "unix")
 """Schemes of a Redis: plain, with TLS, by a socket of this machine."""
-_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"([\w.=-]+(/[\w.=-]+)*/?)?")
 _PASSWORD = re.compile(r"(?<=://).*@")
 _JOB_STORE = (
     "must be 'file:' followed by a folder, as in 'file:queue', 'memory:', or a Redis, as in "
@@ -26,11 +27,24 @@ def job_store(value: str) -> str:
 def blobs(value: str) -> str:
     if value in ("file:", "redis:"):
         return value
-    if _BUCKET.fullmatch(value):
-        return value.rstrip("/")
+    if value.startswith("s3://") and value != "s3://":
+        return _bucket(value)
     raise ValueError(
         "must be 'file:' (OUTPUTS_DIR and UPLOADS_DIR), 's3://BUCKET' or 's3://BUCKET/PREFIX', or 'redis:'"
     )
+
+
+def _bucket(value: str) -> str:
+    bucket, _, prefix = value.removeprefix("s3://").partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(
+            f"the name of a bucket has 3 to 63 small letters, digits, '-' and '.', which {bucket!r} has not"
+        )
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError(
+            f"the prefix may have letters, digits, '_', '-', '.' and '=', and single '/', not {prefix!r}"
+        )
+    return value.rstrip("/")
 
 
 def is_redis(address: str) -> bool:

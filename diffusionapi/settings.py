@@ -5,22 +5,16 @@ Nobody else reads the environment. `python -m diffusionapi.settings` prints ever
 
 from __future__ import annotations
 
-import io
 import signal
 import sys
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from diffusionapi import places
+from diffusionapi import env_files, places
 from diffusionapi.errors import Misconfigured
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -271,7 +265,7 @@ class Settings(BaseSettings):
         """Read the environment and `.env`, but for what is `given`; say in a sentence what is wrong."""
         files = _env_files()
         for file in files:
-            list(_names(file))
+            list(env_files.names(file))
         try:
             return cls(_env_file=files, _env_ignore_empty=False, **given)
         except ValidationError as error:
@@ -319,37 +313,12 @@ def _sentence(field: str, value: object, message: str) -> str:
 def unknown_names() -> list[str]:
     """A sentence for each name in `.env` that is no setting but looks like one."""
     known = [name.upper() for name in Settings.model_fields]
-    found = []
-    for file in _env_files():
-        for number, name in _names(file):
-            if name.upper() not in known and (
-                near := get_close_matches(name.upper(), known, n=1, cutoff=0.8)
-            ):
-                found.append(f"{file}, line {number}: {name} is no setting; did you mean {near[0]}?")
-    return found
+    return [sentence for file in _env_files() for sentence in env_files.doubts(file, known)]
 
 
 def _env_files() -> list[Path]:
     """The files that are read, the one that wins last."""
     return [file for file in dict.fromkeys((PROJECT / ".env", Path.cwd() / ".env")) if file.is_file()]
-
-
-def _names(file: Path) -> Iterator[tuple[int, str]]:
-    """Line and name of everything the file sets; Misconfigured names the first line that sets nothing."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Misconfigured(f"{file} is not text in UTF-8") from error
-    except OSError as error:
-        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
-    for one in parse_stream(io.StringIO(text)):
-        # A blank line before a statement belongs to it.
-        lines = one.original.string
-        number = one.original.line + lines[: len(lines) - len(lines.lstrip())].count("\n")
-        if one.error or (one.key is not None and one.value is None):
-            raise Misconfigured(f"{file}, line {number}: cannot be read; write NAME=value")
-        if one.key is not None:
-            yield number, one.key
 
 
 def main() -> None:

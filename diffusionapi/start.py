@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from diffusionapi.auth.keys import doubts as key_doubts
+from diffusionapi.auth.keys import problems as key_problems
 from diffusionapi.catalog.catalog import Catalog
 from diffusionapi.engine.build import with_engine
 from diffusionapi.errors import Error, Misconfigured
@@ -52,7 +53,7 @@ def problems(settings: Settings) -> list[str]:
     """What keeps a server or a worker with these settings from working."""
     if not settings.data_dir.is_dir():
         return [f"Setting DATA_DIR: there is no folder {settings.data_dir}; make it, or name another"]
-    found = [_package_problem(settings), *_blob_problems(settings)]
+    found = [_package_problem(settings), *key_problems(settings), *_blob_problems(settings)]
     kind, _, place = settings.job_store.partition(":")
     if kind == "file":
         found.append(_folder_problem("JOB_STORE", settings.path(place)))

@@ -124,7 +124,7 @@ def test_it_gives_the_picture_that_the_server_gives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "sentence"),
     [
-        (["--prompt", "x", "--steps", "0"], "", "steps: must be greater than or equal to 1, got 0"),
+        (["--prompt", "x", "--steps", "0"], "", "steps: must be from 1 to 1000, got 0"),
         (["--prompt", "x", "--model", "zzz"], "", "model: unknown model 'zzz'"),
         (["--prompt", "x", "--out", "x.webp"], "", "fileType: "),
         (["--prompt", "#fail@1"], "", "asked the fake engine to fail"),
@@ -135,7 +135,7 @@ def test_it_gives_the_picture_that_the_server_gives(tmp_path: Path) -> None:
         (["--prompt", "#fail@1", "--out", "."], "", "--out .: this is a folder"),
         (["--prompt", "x", "--sampler-name", "zzz"], "", "sampler_name: unknown sampler 'zzz'"),
         (["--prompt", "x", "--scheduler-type", "zzz"], "", "scheduler_type: unknown"),
-        (["--prompt", "x", "--clip-skip", "13"], "", "clip_skip: must be less than or equal to 12"),
+        (["--prompt", "x", "--clip-skip", "13"], "", "clip_skip: must be from 1 to 12"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(
@@ -242,7 +242,7 @@ def test_a_control_looks_at_the_picture_to_start_from(tmp_path: Path, photo: Pat
         (["--hint", "canny"], "controls[0].model: "),
         (["--control", "nothing.png", "--hint", "canny"], "--control nothing.png: there is no such file"),
         (["--control-weight", "1"], "--control-weight goes with --control"),
-        (["--upscale", "9"], "upscale.scale: must be less than or equal to 4"),
+        (["--upscale", "9"], "upscale.scale: must be from 1 to 4"),
         (["--upscale", "2:zzz"], "upscale.upscaler: unknown upscaler 'zzz'"),
         (["--vae", "zzz"], "vae: unknown VAE 'zzz'"),
     ],

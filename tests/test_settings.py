@@ -93,7 +93,7 @@ def test_an_address_that_names_no_redis_is_refused_without_showing_a_password(
     assert "hush" not in refused.value.sentence
 
 
-@pytest.mark.parametrize("value", ["s3://", "s3://UPPER", "file:pictures", "redis://db", "outputs"])
+@pytest.mark.parametrize("value", ["s3://", "file:pictures", "redis://db", "outputs"])
 def test_pictures_are_kept_in_one_of_three_ways(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("BLOBS", value)
     with pytest.raises(Misconfigured, match=r"Setting BLOBS: .*'s3://BUCKET/PREFIX'"):
@@ -101,6 +101,23 @@ def test_pictures_are_kept_in_one_of_three_ways(monkeypatch: pytest.MonkeyPatch,
     for right in ("file:", "redis:", "s3://bucket", "s3://a.bucket/with/prefix"):
         monkeypatch.setenv("BLOBS", right)
         assert Settings.load().blobs == right
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("s3://x/y", "the name of a bucket has 3 to 63 small letters, .*, which 'x' has not"),
+        ("s3://UPPER", "the name of a bucket has .*, which 'UPPER' has not"),
+        ("s3://bucket/a b", "the prefix may have letters, digits, .*, not 'a b'"),
+        ("s3://bucket//a", "single '/', not '/a'"),
+    ],
+)
+def test_what_is_wrong_with_the_name_of_a_bucket_is_said(
+    monkeypatch: pytest.MonkeyPatch, value: str, problem: str
+) -> None:
+    monkeypatch.setenv("BLOBS", value)
+    with pytest.raises(Misconfigured, match=f"Setting BLOBS: '{value}' is not right: .*{problem}"):
+        Settings.load()
 
 
 def test_a_line_of_dot_env_that_cannot_be_read_is_named(

@@ -238,6 +238,8 @@ def test_what_is_wrong_stops_every_start_with_a_sentence_and_makes_nothing(tmp_p
         ({"default_model": "Amanatsu", "model_labels": PROJECT / "model_labels.json"}, "is not installed"),
         ({"model_labels": "none.json"}, "Setting MODEL_LABELS: there is no file {here}/none.json"),
         ({"model_labels": "file"}, "Setting MODEL_LABELS: file is not valid JSON"),
+        ({"api_keys": ":"}, "Setting API_KEYS: the key 'API_KEYS 1' is empty; write NAME:KEY or KEY"),
+        ({"api_keys": "a-key-that-nobody-guesses, shop:"}, "Setting API_KEYS: the key 'shop' is empty"),
         ({"job_store": "memory:", "workers": 0}, "Setting WORKERS: with JOB_STORE=memory:"),
     ],
 )

@@ -104,7 +104,7 @@ def as_error(error: Exception) -> Error:
     """Any failure as one of ours. Those of the storage come by the hundred, and are told once, elsewhere."""
     match error:
         case Error():
-            if error.status >= 500 and not isinstance(error, StorageUnavailable):
+            if status_of(error) >= 500 and not isinstance(error, StorageUnavailable):
                 log.error("%s", error.sentence)
             return error
         case RequestValidationError():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from diffusionapi.errors import BadJson, BadRequest, Error
@@ -74,10 +75,13 @@ def _problem(problem: dict[str, Any]) -> str:
         return "must be a JSON object"
     if kind == "missing":
         return "is required"
+    if kind == "too_long":
+        most, given = problem["ctx"]["max_length"], problem["ctx"]["actual_length"]
+        return f"must have at most {most} items, got {given}"
     message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should ", "must ")
     message = next((right for start, right in _RIGHT.items() if kind.startswith(start)), message)
     message = message[:1].lower() + message[1:]
     if isinstance(value, str | int | float | bool):
-        shown = repr(value)
+        shown = repr(value) if isinstance(value, str) else json.dumps(value)
         return f"{message}, got {shown if len(shown) <= 60 else shown[:57] + '...'}"
     return message

@@ -173,6 +173,15 @@ def check_name(name: str) -> None:
         )
 
 
+def problems(settings: Settings) -> list[str]:
+    """What in API_KEYS opens nothing, though it stands where a key should."""
+    return [
+        f"Setting API_KEYS: the key {name!r} is empty; write NAME:KEY or KEY, with commas between them"
+        for name, key in _entries(settings.api_keys.get_secret_value())
+        if not key
+    ]
+
+
 def doubts(settings: Settings) -> list[str]:
     """What is probably a slip in API_KEYS."""
     return [

@@ -12,7 +12,7 @@ from diffusionapi.catalog.labels import read_labels
 from diffusionapi.catalog.looks import Looks
 from diffusionapi.catalog.scan import Installed
 from diffusionapi.core.names import fold, near
-from diffusionapi.errors import BadRequest, BrokenModel, UnknownName
+from diffusionapi.errors import BadRequest, BrokenModel, UnknownName, names_known
 from diffusionapi.languages.reading import languages_of, read, unclear
 from diffusionapi.weights import controlnets, inspection, lora_kind, vaes
 
@@ -112,10 +112,11 @@ class Catalog:
             return exact[0]
         if exact:
             raise BadRequest(field, f"{name!r} could be {' or '.join(one.name for one in exact)}; say which")
+        known = [labels.get(one.name, one.name) for one in self.models]
         for labelled, label in labels.items():
             if fold(name) in (fold(label), fold(labelled)):
-                raise BadRequest(field, f"model {name!r} ({labelled}) is not installed")
-        known = [labels.get(one.name, one.name) for one in self.models]
+                way_out = _way_to(labelled) or names_known(known)
+                raise BadRequest(field, f"model {name!r} ({labelled}) is not installed; {way_out}")
         raise UnknownName(
             field, "model", name, near(name, [*known, *(one.name for one in self.models)]), known
         )
@@ -282,14 +283,27 @@ def _pick(installed: list[Installed], name: str, field: str, kind: str) -> Insta
     raise UnknownName(field, kind, name, near(name, known), known)
 
 
+def _hub_name(name: str) -> str:
+    """`org/name` of a folder that is called so, in either way; other names as they are."""
+    parts = name.removeprefix("models--").replace("__", "--").split("--")
+    return "/".join(parts) if len(parts) == 2 else name
+
+
+def _way_to(labelled: str) -> str | None:
+    """How a model that was labelled is had, where its name says so."""
+    name = _hub_name(labelled)
+    return f".venv/bin/python -m diffusionapi.models pull {name} fetches it" if "/" in name else None
+
+
 def _spellings(models: Iterable[Installed], labels: dict[str, str]) -> dict[str, list[Installed]]:
-    """Every folded spelling of every installed model."""
+    """Every folded spelling of every installed model. A label is for all names that its folder may have."""
     found: dict[str, list[Installed]] = {}
+    of_hub = {_hub_name(name): label for name, label in labels.items()}
     for model in models:
-        spellings = {model.name, labels.get(model.name, model.name)}
-        parts = model.name.removeprefix("models--").replace("__", "--").split("--")
-        if len(parts) == 2:
-            spellings |= {"/".join(parts), parts[1]}
+        hub_name = _hub_name(model.name)
+        spellings = {model.name, labels.get(model.name) or of_hub.get(hub_name, model.name)}
+        if hub_name != model.name:
+            spellings |= {hub_name, hub_name.partition("/")[2]}
         for spelling in {fold(one) for one in spellings}:
             found.setdefault(spelling, []).append(model)
     return found

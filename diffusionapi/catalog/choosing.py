@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from diffusionapi.core.names import fold, near
-from diffusionapi.errors import BadRequest, BrokenModel, UnknownName
+from diffusionapi.errors import BadRequest, BrokenModel, UnknownName, names_known
 from diffusionapi.weights import controlnets
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def picture_upscaler(catalog: Catalog, name: str | None, field: str) -> str:
     """The upscaler of this name, without one the best; BadRequest for one that makes no pictures larger."""
     if name is None:
         return best_upscaler(catalog)
+    fit = [one.name for one in catalog.upscalers if not one.name.startswith(_LATENT)]
     try:
         found = catalog.upscaler(name, field).name
     except UnknownName as error:
-        fit = [one.name for one in catalog.upscalers if not one.name.startswith(_LATENT)]
         raise UnknownName(field, error.kind, name, near(name, fit), fit) from error
     if found.startswith(_LATENT):
-        raise BadRequest(field, f"{found!r} makes latents larger, and no pictures")
+        raise BadRequest(field, f"{found!r} makes latents larger, and no pictures; {names_known(fit)}")
     return found
 
 

@@ -35,6 +35,13 @@ class NoPicture(ValueError):
     """The bytes are no picture of a format we take."""
 
 
+class OtherFormat(NoPicture):
+    """… nor do they begin as one."""
+
+    def __init__(self) -> None:
+        super().__init__("this is no PNG, JPEG or WebP")
+
+
 def header_of(content: bytes) -> Header:
     """What the bytes say they are. NoPicture, too, when a JPEG has more scans than one needs."""
     try:
@@ -46,7 +53,7 @@ def header_of(content: bytes) -> Header:
             return Header("WEBP", *_webp(content))
     except (struct.error, IndexError):
         raise NoPicture("its header is cut off") from None
-    raise NoPicture("it is no PNG, JPEG or WebP")
+    raise OtherFormat
 
 
 def _jpeg(content: bytes) -> Header:

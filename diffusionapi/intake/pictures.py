@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image, ImageOps
 
 from diffusionapi.errors import BadPicture, PictureTooLarge
-from diffusionapi.intake.header import NoPicture, header_of
+from diffusionapi.intake.header import NoPicture, OtherFormat, header_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,8 @@ def remade(content: bytes, kind: Kind, field: str, most_pixels: int, square: int
 def _check_header(content: bytes, field: str, most_pixels: int) -> None:
     try:
         header = header_of(content)
+    except OtherFormat as problem:
+        raise BadPicture(field, str(problem)) from problem
     except NoPicture as problem:
         raise BadPicture(field, f"no PNG, JPEG or WebP picture that can be read: {problem}") from problem
     long, short = max(header.width, header.height), min(header.width, header.height)

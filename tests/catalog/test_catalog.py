@@ -50,6 +50,21 @@ def test_a_model_is_found_by_every_spelling_of_its_names(catalog: Catalog, spell
     assert catalog.model(spelling, "model").name == name
 
 
+def test_a_label_is_of_its_model_by_whichever_way_it_came(settings: Settings, tmp_path: Path) -> None:
+    pulled = "models--John6666--amanatsu-illustrious-v11-sdxl"
+    install_model(tmp_path, pulled)
+    assert Catalog(settings).model("Amanatsu", "model").name == pulled
+
+
+def test_of_a_label_without_its_model_it_is_said_how_that_is_had(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text(f'{{"{CHIKMIX}": "Chik Mix", "my-own": "Mine"}}')
+    catalog = Catalog(settings.model_copy(update={"model_labels": tmp_path / "labels.json"}))
+    with pytest.raises(BadRequest, match=r"not installed; .*models pull digiplay/ChikMix_V3 fetches it"):
+        catalog.model("Chik Mix", "model")
+    with pytest.raises(BadRequest, match=r"'Mine' \(my-own\) is not installed; known: fake"):
+        catalog.model("Mine", "model")
+
+
 def test_a_bare_name_that_two_models_share_is_asked_back(catalog: Catalog, tmp_path: Path) -> None:
     install_model(tmp_path, "models--other--ChikMix_V3")
     with pytest.raises(

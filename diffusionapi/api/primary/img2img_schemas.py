@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
+from diffusionapi.api.fields import Float, Int, Number, RequestModel
 from diffusionapi.api.primary.schemas import PICTURE, TXT2IMG_EXAMPLE, Side, Txt2ImgRequest
 from diffusionapi.errors import BadRequest
 
@@ -50,7 +50,7 @@ class Size(RequestModel):
     height: Side = Field(description="Pixels, rounded to a multiple of 8; at most MAX_SIDE of the server")
 
 
-Factor = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False), BeforeValidator(no_bool)]
+Factor = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False), Number()]
 
 
 class Factors(RequestModel):

@@ -15,6 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from diffusionapi.api.answers import DeliveredResponse, as_json, file_answer, of_files, ready_json
 from diffusionapi.api.dialect import dialect_router
+from diffusionapi.api.fields import Number
 from diffusionapi.api.incoming import Core  # noqa: TC001 - FastAPI reads annotations
 from diffusionapi.api.primary import (
     enlarging,
@@ -65,7 +66,8 @@ async def hello() -> lists_schemas.HelloResponse:
     responses=failures(_422=BAD_PARAMETER, _503=NO_STORAGE),
 )
 async def list_queue(
-    core: Core, limit: Annotated[int, Query(ge=1, le=1000, description="Waiting jobs to list")] = 100
+    core: Core,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Waiting jobs to list"), Number()] = 100,
 ) -> schemas.QueueListing:
     listing, now = await core.listing(limit, translate.DIALECT), time.time()
     return schemas.QueueListing(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
+from diffusionapi.api.fields import Float, Int, Number, RequestModel
 from diffusionapi.core import enlarging
 from diffusionapi.core.hints import HINTS
 from diffusionapi.core.request import Blanking, FileType, Tiling
@@ -26,14 +26,14 @@ def _not_blank(value: object) -> object:
     return value
 
 
-Side = Annotated[int, Field(ge=8, le=16384), BeforeValidator(no_bool)]
+Side = Annotated[int, Field(ge=8, le=16384), Number()]
 Prompt = Annotated[str, BeforeValidator(_not_blank)]
 Priority = Annotated[
     int,
     Field(
         ge=-10, le=10, description="The higher goes first of what waits; the server's clients share the line"
     ),
-    BeforeValidator(no_bool),
+    Number(),
 ]
 MAX_SEED = 2**32 - 1
 
@@ -78,11 +78,11 @@ def _enlargement(value: object) -> object:
 
 PICTURE = "as base64, data URL or http(s) URL, such as one that this server gave"
 Hint = Literal[HINTS]  # type: ignore[valid-type]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(no_bool)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Number()]
 Scale = Annotated[
     float,
     Field(ge=enlarging.SMALLEST, le=enlarging.LARGEST, allow_inf_nan=False),
-    BeforeValidator(no_bool),
+    Number(),
 ]
 
 
@@ -147,14 +147,14 @@ class Txt2ImgRequest(RequestModel):
         "jpg", description="File type of the picture"
     )
     jpeg_quality: Int = Field(85, ge=1, le=100, description="Quality of a JPEG")
-    clip_skip: Annotated[int, Field(ge=1, le=12), BeforeValidator(no_bool)] | None = Field(
+    clip_skip: Annotated[int, Field(ge=1, le=12), Number()] | None = Field(
         None, description="Text encoder's layer, 1 is the last; default: the model's own"
     )
     loras: list[Annotated[LoraUse, BeforeValidator(_lora, json_schema_input_type=LoraUse | str)]] = Field(
         [], max_length=32, description="LoRAs, as objects or as bare names (scale 1.0)"
     )
     hires: HiresConfig | None = Field(None, description="Hires fix: a second, larger pass; default: none")
-    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), BeforeValidator(no_bool)] | None = Field(
+    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), Number()] | None = Field(
         None, description="The same seed gives the same picture; -1 or none draws one"
     )
     controls: list[ControlUse] = Field(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from diffusionapi.api.fields import Float, Int, RequestModel, no_bool
+from diffusionapi.api.fields import Float, Int, Number, RequestModel
 from diffusionapi.api.primary.img2img_schemas import SUN_OVER_A_HILL, THE_SUN, GivenPicture
 from diffusionapi.api.primary.schemas import MAX_SEED, PICTURE, Encoded, Priority, Prompt, UpscaleConfig
 from diffusionapi.api.teaching import RANK, RATE
@@ -29,8 +29,8 @@ def _file_name(value: object) -> object:
     return value
 
 
-Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(no_bool)]
-Steps = Annotated[int, Field(ge=1, le=20000), BeforeValidator(no_bool)]
+Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Number()]
+Steps = Annotated[int, Field(ge=1, le=20000), Number()]
 
 
 class LearnRequest(RequestModel):
@@ -71,16 +71,16 @@ class LearnRequest(RequestModel):
         None, description="For how many of the steps the text encoder learns; default: a third of them"
     )
     rank: Int = Field(RANK, ge=1, le=256, description="How much the LoRA can hold")
-    alpha: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False), BeforeValidator(no_bool)] | None = (
-        Field(None, description="How strongly it acts, in terms of its rank; default: as `rank`")
+    alpha: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False), Number()] | None = Field(
+        None, description="How strongly it acts, in terms of its rank; default: as `rank`"
     )
-    size: Annotated[int, Field(ge=64, le=2048), BeforeValidator(no_bool)] | None = Field(
+    size: Annotated[int, Field(ge=64, le=2048), Number()] | None = Field(
         None,
         description="Pixels a side that pictures are brought to, rounded down to a multiple of 64; "
         "default: what the model paints best",
     )
     batch_size: Int = Field(1, ge=1, le=16, description="Pictures a step")
-    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), BeforeValidator(no_bool)] | None = Field(
+    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), Number()] | None = Field(
         None, description="The same seed gives the same LoRA on a CPU; -1 or none draws one"
     )
     priority: Priority = 0

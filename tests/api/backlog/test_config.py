@@ -83,10 +83,13 @@ def test_the_configuration_keeps_its_order(idle_client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("engine", ["gfpgan", "Diffusion", "%20"])
-def test_an_unknown_engine_is_not_found(bob: Client, engine: str) -> None:
+def test_an_unknown_engine_is_not_found_and_no_error_of_ours(
+    bob: Client, engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
     sentence = "Could not find AI engine"
     assert_refused(bob.ask("GET", f"{PUBLIC}/config/{engine}"), 404, sentence)
     assert_refused(bob.ask("POST", f"{PRIVATE}/ai/{engine}", json={}), 404, sentence)
+    assert not [one for one in caplog.records if one.levelname == "ERROR" and sentence in one.getMessage()]
 
 
 def test_an_unknown_method_is_refused_in_this_dialect_s_words(bob: Client) -> None:

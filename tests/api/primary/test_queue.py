@@ -333,9 +333,14 @@ def test_the_list_shows_what_runs(slow_server: Server) -> None:
     WEB.delete(f"{slow_server.url}/queue/{job_id}")
 
 
-@pytest.mark.parametrize("limit", ["0", "1001", "x"])
-def test_a_wrong_limit_is_refused(idle_client: TestClient, limit: str) -> None:
-    assert idle_client.get("/queue", params={"limit": limit}).status_code == 422
+@pytest.mark.parametrize(
+    ("limit", "problem"),
+    [("0", "must be from 1 to 1000"), ("1001", "must be from 1 to 1000"), ("x", "must be a whole number")],
+)
+def test_a_wrong_limit_is_refused(idle_client: TestClient, limit: str, problem: str) -> None:
+    answer = idle_client.get("/queue", params={"limit": limit})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == f"limit: {problem}, got '{limit}'"
 
 
 def test_jobs_of_other_dialects_stand_in_the_line_but_are_not_known(idle_client: TestClient) -> None:

@@ -94,9 +94,14 @@ def test_an_idempotency_key_gives_the_same_job(idle_client: TestClient) -> None:
     [
         ({"image": None}, 400, "Image field is required"),
         ({"image": "no picture!"}, 422, "image: this is neither base64 nor a URL"),
-        ({"scale": 0.5}, 422, "scale: must be greater than or equal to 1"),
-        ({"scale": 5}, 422, "scale: must be less than or equal to 4"),
-        ({"upscaler": "Latent"}, 422, "upscaler: 'Latent' makes latents larger, and no pictures"),
+        ({"scale": 0.5}, 422, "scale: must be from 1 to 4, got 0.5"),
+        ({"scale": 5}, 422, "scale: must be from 1 to 4, got 5"),
+        (
+            {"upscaler": "Latent"},
+            422,
+            "upscaler: 'Latent' makes latents larger, and no pictures; known: Lanczos, Nearest",
+        ),
+        ({"image": "aGVsbG8="}, 422, "image: this is no PNG, JPEG or WebP"),
         ({"upscaler": "zzz"}, 422, "upscaler: unknown upscaler 'zzz'; known: Lanczos, Nearest"),
         ({"faces": True}, 422, "faces: faces cannot be restored"),
         ({"fileType": "gif"}, 422, "fileType: must be 'jpg' or 'png'"),
