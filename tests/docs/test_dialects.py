@@ -49,10 +49,10 @@ def test_json_is_json(kind: str, text: str) -> None:
     ],
 )
 def test_a_program_runs_and_leaves_a_picture(kind: str, text: str, server: Server, tmp_path: Path) -> None:
-    Image.linear_gradient("L").resize((96, 64)).save(tmp_path / "lighthouse.jpg")
+    Image.linear_gradient("L").resize((96, 64)).save(tmp_path / "castle.jpg")
     program = text.replace("http://localhost:7866", server.url)
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
-    assert {"lighthouse.jpg"} < {one.name for one in tmp_path.iterdir()}, kind
+    assert {"castle.jpg"} < {one.name for one in tmp_path.iterdir()}, kind
 
 
 @pytest.mark.parametrize("model", [InpaintRequest, ImgInfoRequest])

@@ -95,7 +95,7 @@ def test_an_owner_that_does_not_listen_holds_up_no_step(settings: Settings) -> N
 
 @pytest.mark.parametrize(
     ("said", "spins"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
 )
 def test_its_threads_soon_leave_their_cores_to_others_unless_the_operator_says_otherwise(
     said: dict[str, str], spins: str | None, settings: Settings, monkeypatch: pytest.MonkeyPatch

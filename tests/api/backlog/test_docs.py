@@ -55,7 +55,7 @@ def ran(command: list[str], program: str, reader: Client, folder: Path) -> str:
 
 def test_the_example_that_polls_leaves_its_pictures(reader: Client, tmp_path: Path) -> None:
     ran([sys.executable, "-c"], POLLING, reader, tmp_path)
-    for name in ("coin-0.png", "coin-1.png"):
+    for name in ("boat-0.png", "boat-1.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.size == (512, 512)
 

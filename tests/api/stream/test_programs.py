@@ -119,7 +119,7 @@ def test_the_python_example_makes_a_picture(stream_server: Server, tmp_path: Pat
         text=True,
     )
     assert done.stdout.splitlines() == [f"{step} of 20" for step in range(1, 21)]
-    with Image.open(tmp_path / "kite.png") as picture:
+    with Image.open(tmp_path / "balloon.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (512, 512))
 
 

@@ -25,13 +25,13 @@ def example(language: str, server: Server) -> str:
 
 
 def test_the_python_example_follows_a_task_to_its_picture(guarded_server: Server, tmp_path: Path) -> None:
-    (tmp_path / "photo.png").write_bytes(a_png(96, 64))
+    (tmp_path / "castle.jpg").write_bytes(a_png(96, 64))
     program = example("python", guarded_server)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True
     )
     assert done.stdout.split("\n")[:3] == ["pending", "started", "finished"]
-    assert (tmp_path / "corgi.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "sunset.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_shell_example_runs(open_server: Server, tmp_path: Path) -> None:
