@@ -67,23 +67,22 @@ def _check_refiner(catalog: Catalog, model: Named, base: Found | None, refiner: 
 
 def _check_lora(catalog: Catalog, model: Named, base: Found | None, lora: Named) -> None:
     found = _lora(catalog, lora)
-    families = found.families
     if base is None:
         return
     name, family = lora.what.name, LABELS[base.family]
-    if base.family in families:
-        if found.text_width and base.text_width and found.text_width != base.text_width:
-            raise BadRequest(
-                lora.field,
-                f"{name!r} was made for a model that is told {found.text_width} values of each token, and "
-                f"{model.what.name!r} is told {base.text_width}",
-            )
-        return
-    if not families:
+    if not found.families:
         raise BadRequest(lora.field, f"{name!r} has layers of several families and fits none")
-    raise BadRequest(
-        lora.field, f"{name!r} was made for {labels(families)}, and the model {model.what.name!r} is {family}"
-    )
+    if base.family not in found.families:
+        raise BadRequest(
+            lora.field,
+            f"{name!r} was made for {labels(found.families)}, and the model {model.what.name!r} is {family}",
+        )
+    if found.text_width and base.text_width and found.text_width != base.text_width:
+        raise BadRequest(
+            lora.field,
+            f"{name!r} was made for a model that is told {found.text_width} values of each token, and "
+            f"{model.what.name!r} is told {base.text_width}",
+        )
 
 
 def _check_control(catalog: Catalog, model: Named, base: Found | None, net: Named) -> None:

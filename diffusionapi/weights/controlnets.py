@@ -219,7 +219,7 @@ def _completed(made: _Shapes, header: Header, found: FoundControlNet) -> Config:
         # A level without attention counts only if it is the last: the middle has the depth of that.
         "transformer_layers_per_block": [*(one or 1 for one in made.depths[:-1]), made.middle or 1],
         "mid_block_type": "UNetMidBlock2DCrossAttn" if made.middle else "UNetMidBlock2D",
-        "cross_attention_dim": _told(header, found.prefix),
+        "cross_attention_dim": shapes.text_width(header, found.prefix),
         "conditioning_channels": made.picture,
         "conditioning_embedding_out_channels": made.hints,
         # No tensor tells it. Of the published ones, those that shuffle mind what a picture holds, not where.
@@ -230,10 +230,3 @@ def _completed(made: _Shapes, header: Header, found: FoundControlNet) -> Config:
     if found.family == "sdxl":
         config["projection_class_embeddings_input_dim"] = header.shape(made.sizes)[1]
     return config
-
-
-def _told(header: Header, prefix: str) -> int:
-    for name in header.tensors:
-        if name.startswith(prefix) and name.endswith("attn2.to_k.weight"):
-            return header.shape(name)[1]
-    raise BrokenModel(header.path, "it has no cross attention, so no text can guide it")

@@ -52,9 +52,12 @@ def in_channels(header: Header) -> int:
     return check_channels(header.path, header.shape(f"{UNET}input_blocks.0.0.weight")[1])
 
 
-def text_width(header: Header) -> int:
-    """How much the UNet is told of each token."""
-    return header.shape(_first_cross_attention(header))[1]
+def text_width(header: Header, prefix: str = UNET) -> int:
+    """How much a UNet, or half of one, is told of each token."""
+    for name in header.tensors:
+        if name.startswith(prefix) and name.endswith("attn2.to_k.weight"):
+            return header.shape(name)[1]
+    raise BrokenModel(header.path, "it has no cross attention, so no text can guide it")
 
 
 def levels(header: Header, prefix: str = UNET) -> tuple[list[int], list[int], int]:
@@ -83,13 +86,6 @@ def depth_of(header: Header, attention: str) -> int:
     while f"{attention}.transformer_blocks.{depth}.norm1.weight" in header.tensors:
         depth += 1
     return depth
-
-
-def _first_cross_attention(header: Header) -> str:
-    for name in header.tensors:
-        if name.startswith(UNET) and name.endswith("attn2.to_k.weight"):
-            return name
-    raise BrokenModel(header.path, "its UNet has no cross attention, so no text can guide it")
 
 
 def _size_conditioning(header: Header, family: Family) -> Config:

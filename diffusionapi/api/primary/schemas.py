@@ -132,8 +132,8 @@ class Txt2ImgRequest(RequestModel):
     model: Prompt | None = Field(
         None,
         description="Name, label, `org/name` or file stem of a model; default: `DEFAULT_MODEL` "
-        "of the server, else `stable-diffusion-v1-5` when it is installed, else `picturebook`, else the "
-        "first of `GET /models`",
+        "of the server, else `stable-diffusion-v1-5` when it is installed and whole, else `picturebook`, "
+        "else the first of `GET /models`",
     )
     refiner_checkpoint: Prompt | None = Field(None, description="SDXL refiner model; default: none")
     refiner_switch_at: Float = Field(0.8, ge=0, le=1, description="When the refiner takes over")
