@@ -27,17 +27,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """Nobody is connected to it but the tests of this file, which count who is and what is asked."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
-
-
-@pytest.fixture
-def redis_server(own_redis: RedisServer) -> RedisServer:
-    """An empty one."""
-    own_redis.flush()
-    return own_redis
 
 
 @pytest.fixture
